@@ -1,0 +1,1 @@
+"""Floor 1, the device side: finds, compiles and launches kernels/*.cu."""

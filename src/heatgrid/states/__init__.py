@@ -1,0 +1,1 @@
+"""Floor 2: results as data: named integer arrays that merge, save and load."""

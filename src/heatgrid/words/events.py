@@ -1,0 +1,88 @@
+"""Canonical columns and kinds, and the chunk that sources hand to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CANONICAL = (
+    "time", "seq", "session", "user", "account", "tab", "view", "page", "kind", "x", "y", "frame", "fixed",
+    "pointer", "viewport_w", "viewport_h", "page_w", "page_h", "scroll_x", "scroll_y", "feature",
+    "box_x", "box_y", "box_w", "box_h", "value", "count", "event_id", "release", "replay_url",
+)  # fmt: skip
+"""Every other column of a source is a possible segment."""
+
+NUMERIC = frozenset(
+    (
+        "seq", "x", "y", "viewport_w", "viewport_h", "page_w", "page_h", "scroll_x", "scroll_y",
+        "box_x", "box_y", "box_w", "box_h", "value", "count",
+    )
+)  # fmt: skip
+
+KINDS = (
+    "pageview", "click", "move", "rest", "scroll", "resize", "input", "focus", "blur",
+    "hidden", "visible", "error", "exposure", "custom",
+)  # fmt: skip
+
+WAKING = frozenset(("visible", "pageview", "click", "move", "scroll", "input"))
+"""Kinds that end a `hidden` stretch."""
+
+SYNONYMS = {
+    "pageview": "pageview page_view page-view $pageview view pageload page_load screen screen_view",
+    "click": "click press tap left_click leftclick mouseclick $mp_click",
+    "move": "move mousemove mouse_move pointermove pointer_move",
+    "rest": "rest",
+    "scroll": "scroll wheel $mp_scroll",
+    "resize": "resize viewport_resize",
+    "input": "input change keypress keydown typing",
+    "focus": "focus",
+    "blur": "blur",
+    "hidden": "hidden hide",
+    "visible": "visible show",
+    "error": "error exception $exception js_error",
+    "exposure": "exposure expose impression",
+    "custom": "custom",
+}
+_KIND_OF = {word: kind for kind, words in SYNONYMS.items() for word in words.split()}
+
+NONE = "(none)"
+"""The name of a missing page, feature or segment value."""
+ALL = "(all)"
+"""The one page of a source without pages; the total over segments."""
+
+
+def kind_of(word: str) -> str:
+    """The canonical kind of a tracker's word, case-blind; unknown words are kept under their own name."""
+    return _KIND_OF.get(word.strip().lower(), word)
+
+
+@dataclass
+class Chunk:
+    """A piece of input as it leaves a source: canonical names, the where-filter already applied.
+
+    ``read`` counts the source rows the chunk stands for, so that
+    read = batch.num_rows + sum(rejected) + filtered.
+    """
+
+    batch: pa.RecordBatch
+    rank: int
+    row: int
+    read: int
+    rejected: dict[str, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """What the engine needs of an input; ``scan`` yields chunks in the order (rank, row)."""
+
+    replayable: bool
+    rows_hint: int | None
+    columns: dict[str, str]
+    inputs: list[dict[str, object]]
+    notes: list[str]
+    time_unit: str
+
+    def scan(self, columns: Sequence[str], *, threads: int) -> Iterator[Chunk]: ...

@@ -1,0 +1,201 @@
+"""The plan of a run: what is to be counted, with which parameters. Pure data, checked when it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from zoneinfo import ZoneInfo
+
+from heatgrid.words.areas import Area, load_areas
+from heatgrid.words.errors import UsageError, nearest
+
+METRICS_VERSION = 1
+LAYERS = ("clicks", "moves")
+TABLES = ("features", "pages")
+PERIODS = ("hour", "day", "week", "month")
+FRAMES = ("page", "viewport")
+DISTINCT = ("users",)
+AREA_POLICIES = ("innermost",)
+
+BUCKET_EDGES = (600, 1024, 1440)
+BUCKETS = ("0-600", "600-1024", "1024-1440", "1440+", "unknown")
+CANVAS = (0.0, 16_384.0, 0.0, 262_144.0)
+"""The extent of a map in page px when the plan names none: points beyond it are counted as outside."""
+MAX_CELLS = 2**31
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run counts.
+
+    Parameters
+    ----------
+    maps : layers to draw, of ``clicks``, ``moves``.
+    cell : edge of a cell in px (a number, or (width, height)).
+    extent : (x0, x1, y0, y1) in px; ``None``: the canvas, 16,384 x 262,144 px from the page's corner.
+    frame : ``page`` (x, y are document px) or ``viewport`` (window px: scroll_y is added to y).
+    by : segment columns; tables get every combination that occurs, and totals.
+    every : ``hour``, ``day``, ``week`` or ``month`` in ``tz``: one period each, half-open.
+    areas : named rectangles (path of a TOML or CSV file, or a sequence of ``Area``).
+    tables : ``features`` and/or ``pages``: events, clicks, sessions, dwell, visits and percentiles.
+    distinct : ``("users",)`` counts distinct users exactly (costs memory by user and row of the result).
+    idle_ms : the longest time that one step may add to a dwell.
+    session_gap : ms of no event that end a session; without a session column the default is 30 min.
+    lateness_ms : how late a row may be, in its time, behind rows before it, in the time-ordered lane.
+    dedupe : ``None`` (by event_id where mapped) or ``rows`` (rows equal in every column count once a session).
+    min_sessions : cells and rows of fewer sessions are withheld and counted.
+    moves_sessions : also count distinct sessions in the cells of moves.
+    kinds : {canonical kind: words of the source that mean it}, before the built-in synonyms.
+    url_rules : turn URLs into page keys (ids, e-mails and queries dropped).
+    time_range : (first, last) year accepted, half-open; rows outside are rejected as ``time``. ``None``: any.
+
+    Raises
+    ------
+    UsageError : for any value outside its range, with the nearest names.
+    """
+
+    maps: Sequence[str] = ("clicks",)
+    cell: float | tuple[float, float] = 8
+    extent: tuple[float, float, float, float] | None = None
+    frame: str = "page"
+    by: Sequence[str] = ()
+    every: str | None = None
+    tz: str = "UTC"
+    areas: str | Sequence[Area] | None = None
+    tables: Sequence[str] = TABLES
+    distinct: Sequence[str] = ()
+    idle_ms: int = 30_000
+    session_gap: int | None = None
+    lateness_ms: int = 60_000
+    dedupe: str | None = None
+    min_sessions: int = 0
+    moves_sessions: bool = False
+    kinds: dict[str, Sequence[str]] | None = None
+    url_rules: bool = True
+    time_range: tuple[int, int] | None = (2000, 2101)
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("maps", LAYERS), ("tables", TABLES), ("distinct", DISTINCT)):
+            _subset(self, name, allowed)
+        object.__setattr__(self, "by", _names(self.by))
+        _one_of("every", self.every, (None, *PERIODS))
+        _one_of("frame", self.frame, FRAMES)
+        _one_of("dedupe", self.dedupe, (None, "rows"))
+        object.__setattr__(self, "areas", load_areas(self.areas))
+        object.__setattr__(self, "kinds", {k: _names(v) for k, v in sorted((self.kinds or {}).items())})
+        object.__setattr__(self, "cell", _cell(self.cell))
+        object.__setattr__(self, "extent", _extent(self.extent))
+        for name in ("idle_ms", "lateness_ms", "min_sessions"):
+            _whole(name, getattr(self, name), least=0)
+        if self.session_gap is not None:
+            _whole("session_gap", self.session_gap, least=1)
+        try:
+            ZoneInfo(self.tz)
+        except (KeyError, ValueError, OSError):
+            raise UsageError(
+                "unknown time zone", code="HG1104", where="tz", value=self.tz, expected="an IANA name",
+                hint="for example UTC or Europe/Berlin",
+            ) from None  # fmt: skip
+        nx, ny = self.shape
+        if nx * ny > MAX_CELLS * 1024 or min(nx, ny) < 1:
+            raise UsageError(
+                "the grid has no cell, or too many", code="HG1105", where="extent / cell", value=f"{ny} x {nx} cells",
+                expected=f"1 to {MAX_CELLS * 1024:,} cells", hint="a larger --cell or a smaller --extent",
+            )  # fmt: skip
+
+    @property
+    def cell_size(self) -> tuple[float, float]:
+        assert isinstance(self.cell, tuple)
+        return self.cell
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        return CANVAS if self.extent is None else self.extent
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells (nx, ny) of the full extent."""
+        x0, x1, y0, y1 = self.bounds
+        cw, ch = self.cell_size
+        return math.ceil((x1 - x0) / cw), math.ceil((y1 - y0) / ch)
+
+    @property
+    def area_list(self) -> tuple[Area, ...]:
+        assert self.areas is None or isinstance(self.areas, tuple)
+        return self.areas or ()
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready; two plans with the same dict count the same things."""
+        data: dict[str, object] = {f.name: getattr(self, f.name) for f in fields(self)}
+        data["areas"] = [area.as_dict() for area in self.area_list]
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, object]) -> Plan:
+        known = {f.name for f in fields(cls)}
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+        values["areas"] = tuple(Area(**area) for area in data["areas"])  # type: ignore[attr-defined]
+        return cls(**values)  # type: ignore[arg-type]
+
+    def hash(self) -> str:
+        """Identity of the plan for merging; lateness only decides how a run goes, never its answer."""
+        data = {k: v for k, v in self.as_dict().items() if k != "lateness_ms"}
+        text = json.dumps([METRICS_VERSION, data], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _names(value: Sequence[str] | str) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
+
+
+def _subset(plan: Plan, name: str, allowed: tuple[str, ...]) -> None:
+    chosen = _names(getattr(plan, name))
+    for item in chosen:
+        _one_of(name, item, allowed)
+    object.__setattr__(plan, name, chosen)
+
+
+def _one_of(name: str, value: str | None, allowed: Sequence[str | None]) -> None:
+    if value not in allowed:
+        names = [a for a in allowed if a is not None]
+        raise UsageError(
+            f"unknown value for {name}", code="HG1101", where=name, value=value,
+            expected="one of " + ", ".join(names), hint=nearest(str(value), names),
+        )  # fmt: skip
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**40:
+        raise UsageError(
+            f"{name} is out of range",
+            code="HG1102",
+            where=name,
+            value=value,
+            expected=f"a whole number >= {least}",
+        )
+
+
+def _cell(value: object) -> tuple[float, float]:
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    ok = len(pair) == 2 and all(isinstance(v, (int, float)) and math.isfinite(v) and v > 0 for v in pair)
+    if not ok:
+        raise UsageError(
+            "the cell size is not usable", code="HG1103", where="cell", value=value,
+            expected="a number of px > 0, or (width, height)", hint="8 is a good start",
+        )  # fmt: skip
+    return float(pair[0]), float(pair[1])
+
+
+def _extent(value: object) -> tuple[float, float, float, float] | None:
+    if value is None:
+        return None
+    box = tuple(float(v) for v in value) if isinstance(value, (tuple, list)) else ()
+    if len(box) != 4 or not all(map(math.isfinite, box)) or not (box[0] < box[1] and box[2] < box[3]):
+        raise UsageError(
+            "the extent is not usable", code="HG1106", where="extent", value=value,
+            expected="x0,x1,y0,y1 with x0 < x1 and y0 < y1, all finite", hint="for example 0,1440,0,4000",
+        )  # fmt: skip
+    return box[0], box[1], box[2], box[3]
