@@ -24,7 +24,7 @@ BUCKET_EDGES = (600, 1024, 1440)
 BUCKETS = ("0-600", "600-1024", "1024-1440", "1440+", "unknown")
 CANVAS = (0.0, 16_384.0, 0.0, 262_144.0)
 """The extent of a map in page px when the plan names none: points beyond it are counted as outside."""
-MAX_CELLS = 2**31
+MAX_CELLS = 2**36 - 1
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ class Plan:
                 hint="for example UTC or Europe/Berlin",
             ) from None  # fmt: skip
         nx, ny = self.shape
-        if nx * ny > MAX_CELLS * 1024 or min(nx, ny) < 1:
+        if nx * ny > MAX_CELLS or min(nx, ny) < 1:
             raise UsageError(
                 "the grid has no cell, or too many", code="HG1105", where="extent / cell", value=f"{ny} x {nx} cells",
-                expected=f"1 to {MAX_CELLS * 1024:,} cells", hint="a larger --cell or a smaller --extent",
+                expected=f"1 to {MAX_CELLS:,} cells", hint="a larger --cell or a smaller --extent",
             )  # fmt: skip
 
     @property

@@ -1,0 +1,332 @@
+"""Functions for array people: arrays in, grids out. Thread-safe, no state kept, the GIL released while computing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heatgrid.cpu.cell import make_axis
+from heatgrid.engine.bins import LARGEST_PRIVATE, Bits, Limits, Span, Target, count_points
+from heatgrid.engine.blur import BOUNDARIES, MOST_RADIUS, radius_of, smooth_stack
+from heatgrid.engine.pool import thread_count
+from heatgrid.engine.room import available_bytes
+from heatgrid.gpu.availability import why_not
+from heatgrid.outputs.grid import Grid
+from heatgrid.sources.columns import Column, Piece, Validity, align, column, writable
+from heatgrid.words.errors import DeviceError, LimitError, UsageError, nearest
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Extent = tuple[float, float, float, float]
+
+MOST_CELLS = 10**9
+MOST_STACKED = 2**31 - 64
+BACKENDS = ("auto", "cpu", "gpu")
+
+
+def bin_points(
+    x: object,
+    y: object,
+    *,
+    shape: tuple[int, int],
+    extent: Sequence[float] | None = None,
+    cell: float | Sequence[float] | None = None,
+    group: object = None,
+    n_groups: int | None = None,
+    weight: object = None,
+    weight_scale: float | None = None,
+    valid: object = None,
+    backend: str = "auto",
+    threads: int | None = None,
+) -> Grid:
+    """Count points per cell.
+
+    Parameters
+    ----------
+    x, y : one number a point, of any integer or float type (64-bit integers beyond 2^53 are rounded to float64, decimals
+        are cast): NumPy arrays, contiguous or not, masked arrays, and anything Arrow (arrays, chunked arrays, Series of
+        Polars or pandas) by protocol. Nulls are taken from the validity bitmap.
+    shape : (ny, nx) cells.
+    extent : (x0, x1, y0, y1); the cell is then (x1 - x0) / nx by (y1 - y0) / ny.
+    cell : edge of a cell, or (width, height); the grid then starts at the extent's corner, or at (0, 0). Given both,
+        they must agree. Given neither, a cell is 1 by 1.
+    group : integer codes 0 .. n_groups - 1; the result is then (n_groups, ny, nx). A null code is invalid, any other
+        code out of range is outside. Without `n_groups` it is the largest code + 1.
+    weight : what a point counts. Integers are added exactly. Floats need `weight_scale`: round(weight * weight_scale),
+        half to even, is added, and values / weight_scale is the weight. Negative, NaN or infinite weights, and those
+        above 2^53 once scaled, are invalid.
+    valid : bool, one a point; false or null is invalid.
+    backend : "auto" and "cpu" are the CPU in this version; "gpu" says why it cannot be.
+    threads : at most so many; default: HEATGRID_THREADS, else one per processor. The answer is the same for any.
+
+    Returns
+    -------
+    Grid : int64 values, and `used`, `outside`, `invalid` points, which add up to the points given. A point belongs to
+        cell floor((x - x0) / width), in float64; it is outside if that is not in [0, nx), so the right and bottom edges
+        are outside. Null, NaN and infinite coordinates are invalid.
+
+    Raises
+    ------
+    UsageError : arguments that do not fit. LimitError : an answer beyond memory. DeviceError : no GPU.
+    """
+    reason = _backend(backend)
+    ny, nx = _shape(shape)
+    box, (width, height) = _frame(ny, nx, extent, cell)
+    count = thread_count(threads)
+    xs, ys = column("x", x), column("y", y)
+    groups = None if group is None else column("group", group, "iu")
+    weights = None if weight is None else column("weight", weight)
+    masks = None if valid is None else column("valid", valid, "b")
+    given = [c for c in (xs, ys, groups, weights, masks) if c is not None]
+    _same_length(given)
+    scale = _weight_scale(weights, weight_scale)
+    stack = _group_count(groups, n_groups)
+    _room(stack, ny, nx)
+
+    whole = all(p.values.dtype.kind in "iu" for c in (xs, ys) for p in c.pieces)
+    target = Target(
+        make_axis(box[0], width, nx, whole), make_axis(box[2], height, ny, whole), stack if groups else 1, scale
+    )
+    limits = Limits(private_bytes=min(LARGEST_PRIVATE, available_bytes() // 4))
+    found = count_points(_spans(given, groups, weights, masks), target, count, limits)
+    values = found.values.reshape((stack, ny, nx) if groups else (ny, nx))
+    meta: dict[str, object] = {"backend": "cpu", "backend_reason": reason}
+    if weight is not None:
+        meta["weight_scale"] = scale
+    unit = "points" if weight is None else "weight" if scale is None else f"weight / {scale:g}"
+    return Grid(values, box, found.used, found.outside, found.invalid, unit=unit, meta=meta)
+
+
+def smooth(
+    values: object,
+    sigma: float | Sequence[float],
+    *,
+    boundary: str = "constant",
+    truncate: float | None = None,
+    backend: str = "auto",
+    out: npt.NDArray[Any] | None = None,
+    threads: int | None = None,
+) -> npt.NDArray[Any]:
+    """Gaussian of `sigma` cells on the last two axes, of unit gain.
+
+    Parameters
+    ----------
+    values : float32 or float64 (..., ny, nx), or a Grid; integers become float64, float16 float32.
+    sigma : one number, or (sigma_y, sigma_x); 0 leaves an axis as it is.
+    boundary : beyond the border lies "constant" 0 (outside a page there is nothing), "reflect" (d c b a | a b c d |
+        d c b a) or "nearest" (a a a a | a b c d | d d d d).
+    truncate : the filter is cut at ceil(truncate * sigma) cells; default 5, where the error is below 1e-5 of the
+        result's largest value, measured against a float64 Gaussian cut at 8 sigma.
+    out : float array of the result's shape and type to write into; may be `values` itself.
+    backend, threads : as in `bin_points`. Any number of threads gives the same bits.
+
+    Returns
+    -------
+    float array of the shape of `values` (`out`, if given). NaN and infinite values spread as far as the filter reaches.
+
+    Raises
+    ------
+    UsageError : arguments that do not fit. LimitError : a sigma beyond all use. DeviceError : no GPU.
+    """
+    _backend(backend)
+    count = thread_count(threads)
+    if boundary not in BOUNDARIES:
+        raise UsageError(
+            "unknown boundary", code="HG1421", where="boundary", value=boundary,
+            expected="one of " + ", ".join(BOUNDARIES), hint=nearest(str(boundary), BOUNDARIES),
+        )  # fmt: skip
+    sigmas = _numbers("sigma", sigma, 2, "a number of cells >= 0, or (sigma_y, sigma_x)", least=0.0)
+    cut = 5.0 if truncate is None else _numbers("truncate", truncate, 1, "a number of sigmas > 0", least=5e-324)[0]
+    if max(sigmas) * cut > MOST_RADIUS:
+        raise LimitError(
+            "the filter is too wide", code="HG4421", where="sigma, truncate", value=(sigmas, cut),
+            expected=f"truncate * sigma <= {MOST_RADIUS:,} cells", hint="bin into larger cells first",
+        )  # fmt: skip
+    image = _image(values)
+    result = _result(image, out)
+    if image.size:
+        radii = tuple(radius_of(s, cut) for s in sigmas)
+        smooth_stack(image, result, (sigmas[0], sigmas[1]), (radii[0], radii[1]), boundary, count)
+    return result
+
+
+def _backend(backend: str) -> str:
+    """The reason for the CPU; asking for the GPU by name is an error that gives it."""
+    if backend not in BACKENDS:
+        raise UsageError(
+            "unknown backend", code="HG1411", where="backend", value=backend,
+            expected="one of " + ", ".join(BACKENDS), hint=nearest(str(backend), BACKENDS),
+        )  # fmt: skip
+    if backend == "gpu":
+        raise DeviceError(
+            "the GPU was asked for and cannot be used", code="HG5001", where="backend", value=why_not(),
+            expected="a CUDA device", hint='backend="auto" takes the CPU: the same integers',
+        )  # fmt: skip
+    return "asked for" if backend == "cpu" else why_not()
+
+
+def _numbers(where: str, value: object, n: int, expected: str, least: float) -> tuple[float, ...]:
+    """n finite numbers >= least; one number stands for all."""
+    pair = list(value) if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1 else [value] * n  # type: ignore[arg-type]
+    ok = len(pair) == n and all(
+        isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in pair
+    )
+    try:
+        numbers = tuple(float(v) for v in pair) if ok else ()  # type: ignore[arg-type]
+    except OverflowError:
+        ok, numbers = False, ()
+    if not ok or not all(math.isfinite(v) and v >= least for v in numbers):
+        raise UsageError(
+            f"{where} is not usable", code="HG1412", where=where, value=value, expected=expected,
+        )  # fmt: skip
+    return numbers
+
+
+def _shape(shape: object) -> tuple[int, int]:
+    pair = tuple(shape) if isinstance(shape, (tuple, list, np.ndarray)) else ()
+    whole = len(pair) == 2 and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in pair)
+    if not whole or min(pair) < 1 or int(pair[0]) * int(pair[1]) >= MOST_CELLS:
+        raise UsageError(
+            "the grid has no cell, or too many", code="HG1413", where="shape", value=shape,
+            expected=f"(ny, nx), whole numbers >= 1, fewer than {MOST_CELLS:,} cells in all",
+            hint="larger cells, or a smaller extent",
+        )  # fmt: skip
+    return int(pair[0]), int(pair[1])
+
+
+def _frame(ny: int, nx: int, extent: object, cell: object) -> tuple[Extent, tuple[float, float]]:
+    """(x0, x1, y0, y1) and (width, height) of a cell."""
+    sides = None if cell is None else _numbers("cell", cell, 2, "a number > 0, or (width, height)", least=5e-324)
+    if extent is None:
+        width, height = sides or (1.0, 1.0)
+        box: Extent = (0.0, nx * width, 0.0, ny * height)
+    else:
+        given = _numbers("extent", extent, 4, "(x0, x1, y0, y1), all finite", least=-math.inf)
+        box = (given[0], given[1], given[2], given[3])
+        width, height = sides or ((box[1] - box[0]) / nx, (box[3] - box[2]) / ny)
+    if not (box[0] < box[1] and box[2] < box[3] and 0 < width < math.inf and 0 < height < math.inf):
+        raise UsageError(
+            "the extent holds no cell", code="HG1414", where="extent", value=extent if extent is not None else cell,
+            expected="x0 < x1 and y0 < y1, of finite size", hint="for example (0, 1440, 0, 4000)",
+        )  # fmt: skip
+    for name, start, stop, side, n in (("x", box[0], box[1], width, nx), ("y", box[2], box[3], height, ny)):
+        if not math.isclose(start + n * side, stop, rel_tol=1e-9, abs_tol=1e-6 * side):
+            raise UsageError(
+                f"cell, shape and extent do not agree along {name}", code="HG1415", where="extent, cell",
+                value=f"{n} cells of {side:g} from {start:g} end at {start + n * side:g}", expected=f"{stop:g}",
+                hint="give the extent or the cell, not both",
+            )  # fmt: skip
+    return box, (width, height)
+
+
+def _same_length(columns: list[Column]) -> None:
+    if len({len(c) for c in columns}) > 1:
+        raise UsageError(
+            "the columns differ in length", code="HG1416", where=", ".join(c.name for c in columns),
+            value=", ".join(f"{c.name}: {len(c):,}" for c in columns), expected="one value per point in each",
+        )  # fmt: skip
+
+
+def _weight_scale(weights: Column | None, scale: object) -> float | None:
+    if scale is not None and weights is None:
+        raise UsageError("weight_scale without weights", code="HG1417", where="weight_scale", value=scale,
+                         expected="weight= as well")  # fmt: skip
+    if scale is None:
+        if weights is not None and any(p.values.dtype.kind == "f" for p in weights.pieces):
+            raise UsageError(
+                "float weights need a scale: sums are kept as integers", code="HG1418", where="weight",
+                expected="integers, or weight_scale", hint="weight_scale=1000 keeps three decimals",
+            )  # fmt: skip
+        return None
+    return _numbers("weight_scale", scale, 1, "a finite number > 0", least=5e-324)[0]
+
+
+def _group_count(groups: Column | None, n_groups: object) -> int:
+    if groups is None:
+        if n_groups is not None:
+            raise UsageError("n_groups without groups", code="HG1419", where="n_groups", value=n_groups,
+                             expected="group= as well")  # fmt: skip
+        return 1
+    if n_groups is None:
+        return max((_largest(piece) for piece in groups.pieces), default=0) + 1
+    if isinstance(n_groups, bool) or not isinstance(n_groups, (int, np.integer)) or n_groups < 1:
+        raise UsageError("the number of groups is not usable", code="HG1420", where="n_groups", value=n_groups,
+                         expected="a whole number >= 1")  # fmt: skip
+    return int(n_groups)
+
+
+def _largest(piece: Piece) -> int:
+    """The largest code of the valid rows, at least 0."""
+    if piece.valid is None or not piece.values.size:
+        return max(int(piece.values.max(initial=0)), 0)
+    bits = piece.valid
+    mask = bits.values
+    if bits.offset >= 0:
+        mask = np.unpackbits(bits.values, bitorder="little")[bits.offset :][: piece.values.shape[0]].view(np.bool_)
+    return max(int(piece.values[mask].max(initial=0)), 0)
+
+
+def _room(stack: int, ny: int, nx: int) -> None:
+    """Dense groups can be enormous: refused before they are allocated."""
+    needed = stack * ny * nx * 8
+    free = available_bytes()
+    if stack * ny * nx > MOST_STACKED or needed > free:
+        raise LimitError(
+            "the grids do not fit", code="HG4402", where="shape, n_groups",
+            value=f"{stack:,} grids of {ny} x {nx} cells, {needed / 2**30:.1f} GiB",
+            expected=f"at most {MOST_STACKED:,} cells and {free / 2**30:.1f} GiB",
+            hint="larger cells, a part of the groups at a time, or hg.run, whose maps are sparse",
+        )  # fmt: skip
+
+
+def _spans(given: list[Column], groups: Column | None, weights: Column | None, masks: Column | None) -> list[Span]:
+    """Rows of equal layout, with all that can make a row invalid as masks."""
+    spans = []
+    for pieces in align(given):
+        named = dict(zip((c.name for c in given), pieces, strict=True))
+        validity: list[Bits] = [piece.valid for piece in pieces if piece.valid is not None]
+        span = Span(writable(named["x"].values), writable(named["y"].values))
+        if groups is not None:
+            span = replace(span, group=named["group"].values)
+        if weights is not None:
+            span = replace(span, weight=writable(named["weight"].values))
+        if masks is not None:
+            validity.append(Validity(named["valid"].values))
+        spans.append(replace(span, masks=tuple(_writable_bits(v) for v in validity)))
+    return spans
+
+
+def _writable_bits(bits: Bits) -> Bits:
+    return Validity(writable(bits.values), bits.offset)
+
+
+def _image(values: object) -> npt.NDArray[Any]:
+    image = np.asarray(values)
+    if image.dtype.kind in "iub":
+        image = image.astype(np.float64)
+    elif image.dtype == np.float16:
+        image = image.astype(np.float32)
+    if image.dtype.newbyteorder("=") not in (np.dtype(np.float32), np.dtype(np.float64)) or image.ndim < 2:
+        raise UsageError(
+            "this cannot be smoothed", code="HG1422", where="values", value=f"{image.dtype} of shape {image.shape}",
+            expected="numbers of shape (..., ny, nx)",
+        )  # fmt: skip
+    return writable(np.require(image, dtype=image.dtype.newbyteorder("="), requirements=("C", "A")))
+
+
+def _result(image: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    if out is None:
+        return np.empty_like(image)
+    fits = isinstance(out, np.ndarray) and out.shape == image.shape and out.dtype == image.dtype
+    if not fits or not out.flags.c_contiguous or not out.flags.writeable:
+        raise UsageError(
+            "out does not fit the result", code="HG1423", where="out",
+            value=f"{getattr(out, 'dtype', type(out).__name__)} of shape {getattr(out, 'shape', None)}",
+            expected=f"a writable contiguous {image.dtype} array of shape {image.shape}",
+        )  # fmt: skip
+    return out

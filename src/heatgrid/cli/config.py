@@ -1,0 +1,62 @@
+"""Options from a TOML file: weaker than the environment, stronger than the defaults."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from heatgrid.words.errors import InputError, UsageError, nearest
+
+_NOT_IN_FILES = ("config", "debug", "events")
+
+
+def load(ctx: typer.Context, path: str | None) -> str | None:
+    """The callback of ``-c``: what the file says becomes the defaults of this command.
+
+    Keys are the options' long names (``session-gap = "30min"``); ``map`` and ``kind`` are tables. A key that this
+    command does not have but another one has is passed over, so that one file serves all commands.
+    """
+    if path is None:
+        return None
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(
+            "the config file cannot be read", code="HG2010", where=path, value=str(error), expected="a TOML file"
+        ) from error
+    known = _option_names(ctx)
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise UsageError(
+                "unknown key in the config file", code="HG1020", where=path, value=key,
+                hint=nearest(key, sorted(n.replace("_", "-") for n in known)),
+            )  # fmt: skip
+        values[name] = _as_written(value)
+    if "areas" in values:
+        values["areas"] = str(Path(path).parent / values["areas"])
+    ctx.default_map = values
+    return path
+
+
+def _option_names(ctx: typer.Context) -> set[str]:
+    group = ctx.parent.command if ctx.parent else ctx.command
+    commands = getattr(group, "commands", {}).values()
+    return {str(param.name) for command in commands for param in command.params} - set(_NOT_IN_FILES)
+
+
+def _as_written(value: object) -> object:
+    """A TOML value as it would stand on the command line."""
+    if isinstance(value, dict):
+        return [f"{key}={_joined(item)}" for key, item in value.items()]
+    if isinstance(value, list):
+        return [str(item) for item in value]
+    return value if isinstance(value, bool) else str(value)
+
+
+def _joined(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,128 @@
+"""heatgrid doctor: what this machine has, which device is used and why; --warm compiles the kernels now."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import heatgrid
+from heatgrid.cli import summary, text
+from heatgrid.cli.options import Common, opt
+from heatgrid.words.errors import DeviceError
+
+PACKAGES = (
+    "numba",
+    "llvmlite",
+    "numpy",
+    "pyarrow",
+    "pillow",
+    "typer",
+    "duckdb",
+    "polars",
+    "xarray",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+)
+WARM_ROWS = 20_000
+_NVRTC = (("cupy", "cupy.cuda.nvrtc"), ("nvidia", "nvidia.cuda_nvrtc"), ("cuda", "cuda.bindings.nvrtc"))
+
+
+def doctor(
+    common: Common,
+    warm: Annotated[bool, opt("--warm", panel="Result", help="Compile or load every CPU kernel now, so that the first run does not wait.")] = False,
+) -> None:  # fmt: skip
+    """Versions, cores, memory, caches, kernels; why the GPU is or is not used."""
+    found = facts()
+    if warm:
+        found["warm"] = warmed()
+    if common.json:
+        summary.emit("doctor", **found)
+        return
+    for name, value in found.items():
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        print(f"{name:<12}{text.clean(shown)}")
+
+
+def facts() -> dict[str, Any]:
+    from heatgrid.cli.plan import cores
+
+    return {
+        "heatgrid": heatgrid.__version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "packages": {name: found for name in PACKAGES if (found := installed(name))},
+        "cores": cores(),
+        "memory": _memory(),
+        "cache": _cache(),
+        "sources": _kernels(),
+        "nvrtc": "found" if _nvrtc() else "not installed",
+        "gpu": _gpu(),
+        "device": "cpu",
+    }
+
+
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def warmed() -> str:
+    """Run every measure once over a small dump, so that each kernel is compiled and on disk."""
+    import pyarrow as pa
+
+    from heatgrid.api import run
+    from heatgrid.demo.generate import generate
+    from heatgrid.words.plan import Plan
+
+    started = time.monotonic()
+    batches = list(generate(WARM_ROWS, seed=0))
+    events = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
+    run(events, Plan(maps=("clicks", "moves"), every="week", by=("device",), moves_sessions=True, distinct=("users",)))
+    return f"all CPU kernels are ready ({time.monotonic() - started:.1f} s)"
+
+
+def _memory() -> str:
+    pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    free = os.sysconf("SC_AVPHYS_PAGES") * page
+    return f"{text.size(pages * page)} in all, {text.size(free)} free"
+
+
+def _cache() -> str:
+    """Where compiled CPU kernels are kept, and how many there are."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(named) if named else Path(heatgrid.__file__).parent
+    files = sum(1 for _ in folder.rglob("*.nbi"))
+    writable = os.access(folder, os.W_OK)
+    state = f"{files} kernels compiled" if files else "empty: the first run compiles (heatgrid doctor --warm)"
+    note = "" if writable else "; not writable: every run compiles anew (set NUMBA_CACHE_DIR)"
+    return f"{folder}: {state}{note}, {text.size(shutil.disk_usage(folder).free)} free"
+
+
+def _kernels() -> str:
+    from heatgrid.gpu.locate import kernels
+
+    try:
+        folder = kernels()
+    except DeviceError as error:
+        return error.what
+    return f"{folder}: " + (", ".join(sorted(path.name for path in folder.glob("*.cu"))) or "headers only")
+
+
+def _nvrtc() -> bool:
+    """CUDA's run-time compiler, which works without a driver."""
+    return any(find_spec(top) is not None and find_spec(name) is not None for top, name in _NVRTC)
+
+
+def _gpu() -> str:
+    from heatgrid.gpu.availability import why_not
+
+    return f"not used: {why_not()}"

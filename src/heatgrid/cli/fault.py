@@ -1,0 +1,139 @@
+"""How a command ends when it does not end well: messages, exit codes, signals, closed pipes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+from heatgrid.cli.text import clean, paint
+from heatgrid.words.errors import HeatgridError, LimitError, UsageError, nearest
+
+OK, BUG, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+GRACE_S = 0.7
+"""After a signal: unwinding (temporary files go) gets this long, then the process ends whatever its threads do."""
+
+
+class Terminated(BaseException):
+    """SIGTERM as an exception, so that what was opened is closed on the way out."""
+
+
+def guarded(work: Callable[[], int], words: Sequence[str]) -> int:
+    """The exit code of ``work``, every failure rendered once, on stderr; ``words`` are the command line's."""
+    try:
+        _on_terminate()
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BaseException as error:
+        return _ended(error, words)
+
+
+def _ended(error: BaseException, words: Sequence[str]) -> int:
+    chain = list(_causes(error))
+    if any(isinstance(e, KeyboardInterrupt) for e in chain) or type(error).__name__ == "Abort":
+        return _stopped(INTERRUPTED, "interrupted")
+    if any(isinstance(e, Terminated) for e in chain):
+        return _stopped(TERMINATED, "terminated")
+    if any(isinstance(e, OSError) and e.errno == errno.EPIPE for e in chain):
+        _silence_stdout()
+        return OK
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else BUG
+    debug = "--debug" in words or bool(os.environ.get("HEATGRID_DEBUG"))
+    if debug:
+        traceback.print_exception(error)
+    known = _known(error) or _bug(error, debug)
+    show(known)
+    if "--json" in words:
+        print(json.dumps({"heatgrid": 1, "error": known.as_dict()}))
+    return known.exit_code
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _known(error: BaseException) -> HeatgridError | None:
+    """The error in our words, or None where it is a bug of ours."""
+    if isinstance(error, HeatgridError):
+        return error
+    if isinstance(error, MemoryError):
+        return LimitError(
+            "out of memory", code="HG4001", value=str(error) or None,
+            hint="a larger --cell, fewer --by columns, without --distinct; `heatgrid plan` shows the estimate",
+        )  # fmt: skip
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return LimitError("no space to write to", code="HG4002", where=error.filename, value=error.strerror)
+    if hasattr(error, "format_message"):  # Typer's own, for the command line itself
+        return _usage(error)
+    return None
+
+
+def _usage(error: BaseException) -> UsageError:
+    """Typer's complaint with the nearest names."""
+    ctx = getattr(error, "ctx", None)
+    message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
+    path = ctx.command_path if ctx is not None else "heatgrid"
+    hint, code = f"{path} --help", "HG1001"
+    wrong = getattr(error, "option_name", None)
+    if ctx is not None and wrong and type(error).__name__ == "NoSuchOption":
+        options = sorted({name for param in ctx.command.params for name in param.opts if name.startswith("--")})
+        hint, code, message = nearest(str(wrong), options), "HG1002", "no such option"
+        return UsageError(message, code=code, where=path, value=str(wrong), hint=hint)
+    commands = getattr(ctx.command, "commands", None) if ctx is not None else None
+    if commands and message.startswith("No such command"):
+        name = message.partition("'")[2].partition("'")[0]
+        return UsageError(
+            "no such command", code="HG1003", where=path, value=name, hint=nearest(name, sorted(commands))
+        )
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), code=code, where=path, hint=hint)
+
+
+def show(error: HeatgridError) -> None:
+    """What, where, the value, what was expected and what to try, on stderr."""
+    head = paint("error:", "1;31", sys.stderr)
+    print(f"{head} {clean(error.what)} [{error.code}]", file=sys.stderr)
+    about = error.as_dict()
+    for label, key in (("where", "where"), ("value", "value"), ("expected", "expected"), ("try", "hint")):
+        if about[key] is not None:
+            print(f"  {label + ':':<9} {clean(about[key])}", file=sys.stderr)
+
+
+def _bug(error: BaseException, debug: bool) -> HeatgridError:
+    hint = None if debug else "the same with --debug, and report what it prints"
+    return HeatgridError(f"a bug in heatgrid: {type(error).__name__}: {error}", code="HG0001", hint=hint)
+
+
+def _on_terminate() -> None:
+    def stop(number: int, frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+
+
+def _stopped(code: int, word: str) -> int:
+    """The unwinding is done; threads still at work get a moment, then the process goes."""
+    print(f"heatgrid: {word}", file=sys.stderr)
+    sys.stderr.flush()
+    last = threading.Timer(GRACE_S, os._exit, (code,))
+    last.daemon = True
+    last.start()
+    return code
+
+
+def _silence_stdout() -> None:
+    """The reader has gone: what is still buffered goes nowhere, also when the interpreter shuts down."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

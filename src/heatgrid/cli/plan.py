@@ -1,0 +1,99 @@
+"""heatgrid plan: what a run would do, read from the files' heads only; nothing is counted."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from heatgrid.cli import summary, text
+from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running
+from heatgrid.cli.work import events_of, plan_of
+from heatgrid.words.errors import DeviceError
+from heatgrid.words.plan import Plan
+
+BLOCK_ROWS = 131_072
+ROW_BYTES = 256
+"""Decoded columns, codes and scratch of one row in flight."""
+OPEN_SESSION_BYTES = 4096
+CLOSED_SESSION_BYTES = 16
+BASE_BYTES = 250_000_000
+"""The interpreter, numba, numpy and pyarrow with their kernels loaded."""
+EVENTS_A_SESSION = 50
+TILE_BYTES = 32 * 32 * 4
+
+
+@dataclass
+class Estimate:
+    rows: int | None
+    memory: int
+    threads: int
+
+
+def plan(events: EVENTS, reading: Reading, counting: Counting, running: Running, common: Common) -> None:
+    """Rows, columns, memory, threads, device and why; reads no events and runs nothing."""
+    asked = plan_of(counting, reading)
+    source = events_of(events, reading)
+    threads = running.threads or cores()
+    guess = Estimate(source.rows_hint, memory(source.rows_hint, asked, threads), threads)
+    device = device_of(running.backend)
+    order = _order(running.order, source.columns)
+    if common.json:
+        summary.emit(
+            "plan", rows=guess.rows, memory_bytes=guess.memory, threads=threads, device="cpu", why=device, order=order,
+            columns=source.columns, notes=source.notes, inputs=source.inputs, plan=asked.as_dict(), plan_hash=asked.hash(),
+        )  # fmt: skip
+        return
+    lines = [
+        ("inputs", f"{len(source.inputs):,}: " + ", ".join(str(i["name"]) for i in source.inputs[:3]) + (" ..." if len(source.inputs) > 3 else "")),
+        ("rows", "not known before they are read" if guess.rows is None else f"{guess.rows:,}"),
+        ("columns", ", ".join(name if name == column else f"{name} = {column}" for name, column in source.columns.items())),
+        ("counts", ", ".join([*asked.maps, *asked.tables]) or "nothing"),
+        ("cells", f"{asked.cell_size[0]:g} x {asked.cell_size[1]:g} px"),
+        ("order", order),
+        ("memory", f"about {text.size(guess.memory)}"),
+        ("threads", str(threads)),
+        ("device", device),
+        *(("note", note) for note in source.notes),
+    ]  # fmt: skip
+    for name, line in lines:
+        print(f"{name:<9}{text.clean(line)}")
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory(rows: int | None, asked: Plan, threads: int) -> int:
+    """A rough upper estimate: the program, rows in flight, sessions, tiles and keys of the answer."""
+    flight = BLOCK_ROWS * ROW_BYTES * (threads + 2)
+    sessions = (rows or 50_000_000) // EVENTS_A_SESSION
+    kept = sessions * CLOSED_SESSION_BYTES + min(sessions, 100_000) * OPEN_SESSION_BYTES
+    tiles = 5_000 * TILE_BYTES * max(1, len(asked.maps)) * max(1, 4 * len(asked.by))
+    users = 24 * sessions if asked.distinct else 0
+    return BASE_BYTES + flight + kept + tiles + users
+
+
+def device_of(backend: str) -> str:
+    """Which device a run would take, and why."""
+    if backend == "cpu":
+        return "cpu (asked for)"
+    from heatgrid.gpu.availability import why_not
+
+    if backend == "gpu":
+        raise DeviceError(
+            "the GPU cannot be used",
+            code="HG5001",
+            where="--backend",
+            value=backend,
+            expected=why_not(),
+            hint="--backend auto",
+        )
+    return f"cpu: {why_not()}"
+
+
+def _order(order: str, columns: dict[str, str]) -> str:
+    if order != "auto":
+        return f"{order} (declared; a breach is an error)"
+    if "time" not in columns:
+        return "any (no time column: no sessions in time)"
+    return "time first (no sort); partitioned by session if a row breaks it"

@@ -1,0 +1,149 @@
+"""From options to a result: what is read, what is counted, and whether it counts as good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from heatgrid.cli import values
+from heatgrid.cli.options import Common, Counting, Reading, Running
+from heatgrid.cli.progress import Bar
+from heatgrid.words.errors import QualityError, UsageError
+from heatgrid.words.plan import LAYERS, Plan
+
+if TYPE_CHECKING:
+    from heatgrid.heat import Heat
+    from heatgrid.sources.events import Events
+    from heatgrid.words.ledger import Ledger
+
+TIME_UNITS = ("s", "ms", "us", "ns")
+FORMATS = ("auto", "parquet", "arrow", "csv", "ndjson")
+ORDERS = ("auto", "time", "session", "any")
+BACKENDS = ("auto", "cpu", "gpu")
+
+
+def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan:
+    """The plan that the options spell; what the command sets itself comes on top."""
+    asked: dict[str, Any] = {
+        "maps": values.names(counting.maps),
+        "by": values.names(counting.by),
+        "every": counting.every,
+        "cell": values.numbers(counting.cell, "--cell", (1, 2), "8"),
+        "extent": values.numbers(counting.extent, "--extent", (4,), "0,1440,0,4000"),
+        "frame": counting.frame,
+        "areas": counting.areas,
+        "distinct": values.names(counting.distinct),
+        "session_gap": values.duration(counting.session_gap, "--session-gap"),
+        "idle_ms": values.duration(counting.idle, "--idle"),
+        "lateness_ms": values.duration(counting.lateness, "--lateness"),
+        "dedupe": counting.dedupe,
+        "min_sessions": counting.min_sessions,
+        "kinds": values.kinds(reading.kind),
+        "tz": reading.tz,
+    }
+    if asked["cell"] is not None and len(asked["cell"]) == 1:
+        asked["cell"] = asked["cell"][0]
+    asked = {name: value for name, value in asked.items() if value not in (None, ())}
+    for layer in asked.get("maps", ()):
+        values.one_of(layer, "--maps", LAYERS)
+    return Plan(**(asked | set_by_command))
+
+
+def events_of(events: Sequence[str], reading: Reading) -> Events:
+    """The input, looked at but not yet read."""
+    if reading.time_unit is not None:
+        values.one_of(reading.time_unit, "--time-unit", TIME_UNITS)
+    values.one_of(reading.format, "--format", FORMATS)
+    values.one_of(reading.on_error, "--on-error", ("raise", "skip"))
+    mapping = values.mapping(reading.map)
+    from heatgrid.api import read
+
+    return read(
+        events[0] if len(events) == 1 else list(events), format=reading.format, map=mapping, where=reading.where,
+        tz=reading.tz, time_unit=reading.time_unit, coerce=reading.coerce, on_error=reading.on_error,
+    )  # fmt: skip
+
+
+def heat_of(
+    events: Sequence[str],
+    reading: Reading,
+    counting: Counting,
+    running: Running,
+    common: Common,
+    **set_by_command: Any,
+) -> Heat:
+    """Count the events, or load and merge what was counted before; then judge the ledger."""
+    limit = values.share(running.max_rejected, "--max-rejected")
+    values.one_of(running.order, "--order", ORDERS)
+    values.one_of(running.backend, "--backend", BACKENDS)
+    if running.threads is not None and running.threads < 1:
+        raise UsageError(
+            "no thread to work with", code="HG1017", where="--threads", value=running.threads, expected=">= 1"
+        )
+    saved = [name for name in events if name.endswith(".heat")]
+    if saved and len(saved) < len(events):
+        raise UsageError(
+            "saved states and events cannot be counted together", code="HG1018", where="EVENTS",
+            value=", ".join(saved[:3]), expected="only .heat files, or only events",
+            hint="heatgrid build EVENTS -o more.heat, then name both .heat files",
+        )  # fmt: skip
+    if saved:
+        _too_late(saved, common)
+        heat = loaded(saved)
+    else:
+        plan = plan_of(counting, reading, **set_by_command)
+        source = events_of(events, reading)
+        from heatgrid.api import run
+
+        with Bar(not common.quiet) as bar:
+            heat = run(
+                source, plan, order=running.order, backend=running.backend, threads=running.threads, progress=bar
+            )
+    judge(heat.ledger, limit, running.min_rows)
+    return heat
+
+
+def _too_late(paths: Sequence[str], common: Common) -> None:
+    """What a saved state counts was fixed when it was built."""
+    late = sorted({spec.name for group in (Reading, Counting) for spec in fields(group)} & common.given)
+    if late:
+        option = "--" + late[0].replace("_", "-")
+        raise UsageError(
+            "a saved state is counted already: this option comes too late", code="HG1019", where=option,
+            value=", ".join(paths[:3]), hint=f"heatgrid build EVENTS {option} ... -o NEW.heat",
+        )  # fmt: skip
+
+
+def loaded(paths: Sequence[str]) -> Heat:
+    """One saved state, or several as one."""
+    from heatgrid.api import load, merge
+
+    heats = [load(path) for path in paths]
+    return heats[0] if len(heats) == 1 else merge(heats)
+
+
+def judge(ledger: Ledger, limit: float, min_rows: int) -> None:
+    """Too many rejected rows (duplicates were dropped on purpose), or too few accepted ones."""
+    bad = {reason: count for reason, count in ledger.rejected.items() if count and reason != "duplicate"}
+    total = sum(bad.values())
+    if ledger.read and total > limit * ledger.read:
+        share = total / ledger.read
+        raise QualityError(
+            "too many rows were rejected", code="HG3001", where="the input",
+            value=f"{total:,} of {ledger.read:,} ({share:.2%}): " + ", ".join(f"{n:,} {reason}" for reason, n in sorted(bad.items())),
+            expected=f"at most {limit:.4g} of all rows",
+            hint=f"look at these rows, or accept them with --max-rejected {min(100, int(share * 100) + 1)}%",
+        )  # fmt: skip
+    if ledger.accepted < min_rows:
+        raise QualityError(
+            "too few rows were accepted", code="HG3002", where="the input", value=f"{ledger.accepted:,} of {ledger.read:,}",
+            expected=f"at least {min_rows:,}", hint="check --where and the files, or lower --min-rows",
+        )  # fmt: skip
+
+
+def need(value: str | None, option: str, example: str) -> str:
+    """An option without which the command has nothing to write to."""
+    if not value:
+        raise UsageError(f"{option} is missing", code="HG1021", where=option, expected="a name", hint=example)
+    return value

@@ -1,0 +1,124 @@
+"""Columns of a batch into the block: dictionary indices to codes, nulls to what a block holds for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from heatgrid.cpu.jit import leaf
+
+
+@leaf
+def remap(indices: Any, bits: Any, bit_offset: int, table: Any, null_code: int, out: Any) -> None:
+    """out[i] = table[indices[i]], null_code where the validity bit is 0. No bits (length 0): all valid."""
+    if bits.shape[0] == 0:
+        for i in range(indices.shape[0]):
+            out[i] = table[indices[i]]
+        return
+    for i in range(indices.shape[0]):
+        j = i + bit_offset
+        if (bits[j >> 3] >> (j & 7)) & 1:
+            out[i] = table[indices[i]]
+        else:
+            out[i] = null_code
+
+
+@leaf
+def fill_where_null(bits: Any, bit_offset: int, value: Any, out: Any) -> None:
+    """out[i] = value where the validity bit is 0."""
+    for i in range(out.shape[0]):
+        j = i + bit_offset
+        if not (bits[j >> 3] >> (j & 7)) & 1:
+            out[i] = value
+
+
+@leaf
+def check_time(time: Any, bits: Any, bit_offset: int, first: int, last: int, ok: Any) -> Any:
+    """Mark rows whose time is null or outside [first, last); they take the time before them, so that they
+    are never late. Returns how many."""
+    bad = 0
+    before = first
+    for i in range(time.shape[0]):
+        j = i + bit_offset
+        valid = bits.shape[0] == 0 or (bits[j >> 3] >> (j & 7)) & 1
+        if valid and first <= time[i] < last:
+            before = time[i]
+        else:
+            time[i] = before
+            ok[i] = 0
+            bad += 1
+    return bad
+
+
+@leaf
+def check_index(index: Any, ok: Any) -> Any:
+    """Mark rows without an id (index < 0) that were not marked before. Returns how many."""
+    bad = 0
+    for i in range(index.shape[0]):
+        if index[i] < 0 and ok[i]:
+            ok[i] = 0
+            bad += 1
+    return bad
+
+
+@leaf
+def check_count(count: Any, weight: Any, ok: Any) -> Any:
+    """weight[i] = count[i] as an integer; rows whose count is not a whole number in [1, 2^53] are marked."""
+    bad = 0
+    for i in range(count.shape[0]):
+        c = count[i]
+        if c >= 1.0 and c <= 9007199254740992.0 and np.floor(c) == c:
+            weight[i] = np.int64(c)
+        else:
+            weight[i] = 0
+            if ok[i]:
+                ok[i] = 0
+                bad += 1
+    return bad
+
+
+@leaf
+def tally(order: Any, ready: int, slot: Any, codes: Any, time: Any, counts: Any, bounds: Any) -> Any:
+    """counts[codes[i]] += 1 and bounds = (first, last) time over accepted rows order[:ready]; returns how many."""
+    n = 0
+    for k in range(ready):
+        i = order[k]
+        if slot[i] >= 0:
+            n += 1
+            counts[codes[i]] += 1
+            bounds[0] = min(bounds[0], time[i])
+            bounds[1] = max(bounds[1], time[i])
+    return n
+
+
+@leaf
+def width_buckets(viewport_w: Any, edges: Any, out: Any) -> None:
+    """The bucket of each row's own viewport width, -1 where it is null or not positive."""
+    for i in range(viewport_w.shape[0]):
+        w = viewport_w[i]
+        b = -1
+        if w > 0.0 and w < np.inf:
+            b = 0
+            while b < edges.shape[0] and w >= edges[b]:
+                b += 1
+        out[i] = b
+
+
+@leaf
+def period_codes(time: Any, starts: Any, codes: Any, out: Any) -> None:
+    """codes[k] of the half-open period k that holds each time: starts[k] <= time < starts[k+1]."""
+    k = 0
+    for i in range(time.shape[0]):
+        t = time[i]
+        if not (starts[k] <= t < starts[k + 1]):
+            low = 0
+            high = starts.shape[0] - 1
+            while high - low > 1:
+                middle = (low + high) >> 1
+                if starts[middle] <= t:
+                    low = middle
+                else:
+                    high = middle
+            k = low
+        out[i] = codes[k]

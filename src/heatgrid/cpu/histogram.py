@@ -1,0 +1,53 @@
+"""The log-linear histogram of durations: exact below 64, then 64 sub-buckets an octave (error <= 1/64, the
+representative within 0.8 %). Octaves are allocated when first hit: directory[key, octave] -> row of the pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from heatgrid.cpu.jit import inline
+
+OCTAVES = 58
+WIDTH = 64
+
+
+@inline
+def octave_of(v: int) -> Any:
+    """0 below 64, else 1 + how often v can be halved before it is below 128."""
+    e = 0
+    if v >= np.int64(64) << 32:
+        e += 32
+        v >>= 32
+    if v >= np.int64(64) << 16:
+        e += 16
+        v >>= 16
+    if v >= 64 << 8:
+        e += 8
+        v >>= 8
+    if v >= 64 << 4:
+        e += 4
+        v >>= 4
+    if v >= 64 << 2:
+        e += 2
+        v >>= 2
+    if v >= 64 << 1:
+        e += 1
+        v >>= 1
+    return e + 1 if v >= 64 else 0
+
+
+@inline
+def add(directory: Any, pool: Any, used: Any, key: int, v: int) -> Any:
+    """Count v under key; False if the pool must grow first."""
+    o = octave_of(v)
+    row = np.int64(directory[key, o])
+    if row < 0:
+        row = used[0]
+        if row >= pool.shape[0]:
+            return False
+        used[0] = row + 1
+        directory[key, o] = row
+    pool[row, v if o == 0 else (v >> (o - 1)) - WIDTH] += 1
+    return True

@@ -1,0 +1,210 @@
+"""The scan of sessions: each row, in order, to its run, its step, its view. Everything else reads these columns.
+
+A run is one (session, tab); a view is the stretch of a run between pageviews, or (session, view id) where the
+source names views. ``runs[r]`` and ``views[v]`` are rows of int64 (fields below); both hang in lists from their
+session, newest first: a session has one or two tabs, so a walk beats a second hash table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from heatgrid.cpu import sets
+from heatgrid.cpu.jit import inline, leaf
+from heatgrid.cpu.slots import HI, LAST, LO, NEVER, NEXT, RANK, RUN, SEQ, VIEWS
+
+TAB, R_NEXT, MS, PAGE, VIEW, HIDDEN, BUCKET = range(7)
+RUN_FIELDS = 8
+V_ID, V_NEXT, V_BUCKET = range(3)
+VIEW_FIELDS = 3
+
+NEW_VIEW, VIEW_CHANGE, WIDTH_FOUND = 1, 2, 4
+DUPLICATE = -2
+
+DONE, NO_SLOT, NO_RUN, NO_VIEW, NO_POOL, DISORDER = range(6)
+"""Why the scan came back before the end: room to be made, or the rows of a session are not in order."""
+
+SESSIONS, RESUMED, OPENED_VIEWS, DUPLICATES = range(4)
+FREE_SLOTS, FREE_RUNS, FREE_VIEWS, N_RETIRED = range(4)
+EVENT_TAG = 1 << 60
+
+
+@leaf
+def scan(
+    order: Any, start: int, ready: int, time: Any, slot: Any, seq: Any, rank: Any, tab: Any, view: Any, kind: Any,
+    page: Any, bucket: Any, event: Any, scroll: Any, fixed: Any, y: Any, flag_of_kind: Any, batch: int, ms_mul: int,
+    ms_div: int, idle: int, gap: int, frame_viewport: int, none_page: int,
+    slots: Any, touch: Any, free_slots: Any, runs: Any, free_runs: Any, run_scroll: Any, views: Any, free_views: Any, heads: Any,
+    pool: Any, pool_state: Any, left: Any, retired: Any, totals: Any,
+    run: Any, view_row: Any, dwell: Any, flags: Any,
+) -> Any:  # fmt: skip
+    """Resolve rows order[start:ready]. Columns of length 0 are absent.
+
+    In: time (ticks), slot (-1 rejected), seq, rank (order key), tab and view (64-bit ids, 0 = null), kind and page
+    (codes), bucket (of the row's own viewport, -1 unknown), event (63-bit id, 0 = null), scroll, fixed.
+    flag_of_kind: 1 pageview, 2 hidden, 4 waking. left: free slots, runs, views, retired so far.
+    Out, by row: slot (final; DUPLICATE dropped), run, dwell (ms that belong to the row before in the run), flags, view_row
+    (where views have ids), bucket (of the view, -1 while unknown), y (+ scroll in the viewport frame); totals.
+    Returns (position reached, reason).
+    """
+    for k in range(start, ready):
+        i = order[k]
+        s = np_int(slot[i])
+        if s < 0:
+            continue
+        while slots[s, NEXT] >= 0:
+            s = slots[s, NEXT]
+        t = time[i]
+        ms = t * ms_mul if ms_div == 1 else t // ms_div
+        if slots[s, LAST] != NEVER:
+            if t < slots[s, LAST]:
+                return k, DISORDER
+            if t == slots[s, LAST]:
+                if seq.shape[0] and seq[i] < slots[s, SEQ]:
+                    return k, DISORDER
+                same = seq.shape[0] == 0 or seq[i] == slots[s, SEQ]
+                if rank.shape[0] and same and rank[i] < slots[s, RANK]:
+                    return k, DISORDER
+            if gap > 0:
+                before = slots[s, LAST]
+                before_ms = before * ms_mul if ms_div == 1 else before // ms_div
+                if ms - before_ms >= gap:
+                    if left[0] == 0:
+                        return k, NO_SLOT
+                    left[0] -= 1
+                    new = np_int(free_slots[left[0]])
+                    slots[new, LO] = slots[s, LO]
+                    slots[new, HI] = slots[s, HI]
+                    slots[new, RUN] = -1
+                    slots[new, VIEWS] = -1
+                    slots[new, LAST] = NEVER
+                    slots[new, SEQ] = NEVER
+                    slots[new, RANK] = 0
+                    slots[new, NEXT] = -1
+                    touch[new] = batch
+                    slots[s, NEXT] = new
+                    retired[left[3]] = s
+                    left[3] += 1
+                    totals[SESSIONS] += 1
+                    totals[RESUMED] += 1
+                    s = new
+
+        if left[1] == 0:
+            return k, NO_RUN
+        if view.shape[0] and left[2] == 0:
+            return k, NO_VIEW
+        if event.shape[0] and event[i] != 0:
+            new_event = sets.add(pool, pool_state, heads, s, EVENT_TAG | ((event[i] >> 3) & (EVENT_TAG - 1)))
+            if new_event < 0:
+                return k, NO_POOL
+            if new_event == 0:
+                slot[i] = DUPLICATE
+                totals[DUPLICATES] += 1
+                continue
+
+        tab_id = tab[i] if tab.shape[0] else 0
+        r = slots[s, RUN]
+        while r >= 0 and runs[r, TAB] != tab_id:
+            r = runs[r, R_NEXT]
+        first = r < 0
+        if first:
+            left[1] -= 1
+            r = np_int(free_runs[left[1]])
+            runs[r, TAB] = tab_id
+            runs[r, R_NEXT] = slots[s, RUN]
+            runs[r, PAGE] = -1
+            runs[r, VIEW] = -1
+            runs[r, HIDDEN] = 0
+            runs[r, BUCKET] = -1
+            run_scroll[r] = 0.0
+            slots[s, RUN] = r
+
+        kind_flags = flag_of_kind[kind[i]]
+        step = 0
+        if not first and not runs[r, HIDDEN]:
+            step = min(ms - runs[r, MS], idle)
+        if kind_flags & 4:
+            runs[r, HIDDEN] = 0
+        if kind_flags & 2:
+            runs[r, HIDDEN] = 1
+
+        f = 0
+        p = page[i] if page.shape[0] else 0
+        if view.shape[0]:
+            f = _named_view(s, r, view[i], slots, runs, views, free_views, left)
+            v = runs[r, VIEW]
+            view_row[i] = v
+            width = views[v, V_BUCKET]
+        else:
+            if first or kind_flags & 1 or (p != none_page and p != runs[r, PAGE]):
+                f = NEW_VIEW | VIEW_CHANGE
+                runs[r, PAGE] = p if p != none_page else -1
+                runs[r, BUCKET] = -1
+            v = r
+            width = runs[r, BUCKET]
+        if f & NEW_VIEW:
+            totals[OPENED_VIEWS] += 1
+        own = bucket[i] if bucket.shape[0] else -1
+        if width < 0 and own >= 0:
+            width = own
+            if not f & NEW_VIEW:
+                f |= WIDTH_FOUND
+            if view.shape[0]:
+                views[v, V_BUCKET] = own
+            else:
+                runs[r, BUCKET] = own
+
+        if scroll.shape[0]:
+            if scroll[i] == scroll[i]:
+                run_scroll[r] = scroll[i]
+            if frame_viewport and not (fixed.shape[0] and fixed[i]):
+                y[i] += run_scroll[r]
+
+        slots[s, LAST] = t
+        if seq.shape[0]:
+            slots[s, SEQ] = seq[i]
+        if rank.shape[0]:
+            slots[s, RANK] = rank[i]
+        runs[r, MS] = ms
+        slot[i] = s
+        run[i] = r
+        dwell[i] = step
+        flags[i] = f
+        if bucket.shape[0]:
+            bucket[i] = width
+    return ready, DONE
+
+
+@inline
+def np_int(v: Any) -> Any:
+    """int64 whatever the array's type: one type for slots and runs throughout the loop."""
+    return v + 0
+
+
+@inline
+def _named_view(
+    s: int, r: int, view_id: int, slots: Any, runs: Any, views: Any, free_views: Any, left: Any
+) -> Any:
+    """Find or open the view of the session by its id; a null id stays in the run's view or opens a nameless one."""
+    current = runs[r, VIEW]
+    if view_id == 0:
+        if current >= 0:
+            return 0
+        v = np_int(-1)
+    else:
+        v = slots[s, VIEWS]
+        while v >= 0 and views[v, V_ID] != view_id:
+            v = views[v, V_NEXT]
+    f = 0
+    if v < 0:
+        left[2] -= 1
+        v = np_int(free_views[left[2]])
+        views[v, V_ID] = view_id
+        views[v, V_NEXT] = slots[s, VIEWS]
+        views[v, V_BUCKET] = -1
+        slots[s, VIEWS] = v
+        f = 1
+    if v != current:
+        f |= 2
+        runs[r, VIEW] = v
+    return f

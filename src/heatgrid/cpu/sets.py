@@ -1,0 +1,89 @@
+"""Each open session owns a small hash set of int64 keys: (cell of a map), (row of a table), (event id).
+
+All sets live in one pool: a set is a region of 2^c words, doubled at 3/4 full; freed regions hang in one list for
+each size. A key is never 0. ``heads[s] = (offset, log2 capacity, used)``, capacity 0 = no region yet.
+``pool_state = (top, free list head of each size ...)``; a free region's first word is the next one's offset + 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from heatgrid.cpu.jit import inline, leaf
+
+SMALLEST = 3
+CLASSES = 40
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@inline
+def _take(pool: Any, pool_state: Any, size: int) -> Any:
+    """Offset of a zeroed region of 2^size words, or -1 when the pool must grow."""
+    head = pool_state[1 + size]
+    words = np.int64(1) << size
+    if head > 0:
+        offset = head - 1
+        pool_state[1 + size] = pool[offset]
+        pool[offset : offset + words] = 0
+        return offset
+    offset = pool_state[0]
+    if offset + words > pool.shape[0]:
+        return np.int64(-1)
+    pool_state[0] = offset + words
+    pool[offset : offset + words] = 0
+    return offset
+
+
+@inline
+def _give(pool: Any, pool_state: Any, offset: int, size: int) -> None:
+    pool[offset] = pool_state[1 + size]
+    pool_state[1 + size] = offset + 1
+
+
+@inline
+def add(pool: Any, pool_state: Any, heads: Any, s: int, key: int) -> Any:
+    """1: the key is new in the set of s, 0: it was there, -1: nothing done, the pool must grow first."""
+    size = heads[s, 1]
+    if size == 0 or heads[s, 2] * 4 >= (np.int64(3) << size):
+        bigger = max(np.int64(SMALLEST), size + 1)
+        region = _take(pool, pool_state, bigger)
+        if region < 0:
+            return -1
+        if size > 0:
+            old = heads[s, 0]
+            wide = (np.int64(1) << bigger) - 1
+            for p in range(old, old + (np.int64(1) << size)):
+                k = pool[p]
+                if k != 0:
+                    h = np.int64((np.uint64(k) * _GOLDEN) >> np.uint64(64 - bigger))
+                    while pool[region + h] != 0:
+                        h = (h + 1) & wide
+                    pool[region + h] = k
+            _give(pool, pool_state, old, size)
+        heads[s, 0] = region
+        heads[s, 1] = bigger
+        size = bigger
+    base = heads[s, 0]
+    mask = (np.int64(1) << size) - 1
+    h = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(64 - size))
+    while pool[base + h] != 0:
+        if pool[base + h] == key:
+            return 0
+        h = (h + 1) & mask
+    pool[base + h] = key
+    heads[s, 2] += 1
+    return 1
+
+
+@leaf
+def free(pool: Any, pool_state: Any, heads: Any, slots: Any) -> None:
+    """Give back the regions of closed sessions."""
+    for i in range(slots.shape[0]):
+        s = slots[i]
+        if heads[s, 1] > 0:
+            _give(pool, pool_state, heads[s, 0], heads[s, 1])
+        heads[s, 0] = 0
+        heads[s, 1] = 0
+        heads[s, 2] = 0

@@ -1,0 +1,255 @@
+"""Chunks to blocks: names to codes, ids to hashes, numbers to float64, rejected rows marked and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from heatgrid.cpu import columns, ids
+from heatgrid.engine.block import DTYPES, Array, Block, Buffers, absent
+from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
+from heatgrid.engine.pairs import Pairs
+from heatgrid.engine.periods import Periods
+from heatgrid.words.errors import InputError, nearest
+from heatgrid.words.events import NONE, Chunk, kind_of
+from heatgrid.words.ledger import Ledger
+from heatgrid.words.pages import page_key
+from heatgrid.words.plan import BUCKET_EDGES, Plan
+
+TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+MAX_TIME = 2**62
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Which canonical columns of the source a plan reads."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, available: set[str]) -> Needs:
+        if "time" not in available:
+            raise InputError(
+                "no time column", code="HG2201", where="columns", expected="a column for `time`",
+                hint=f"--map time=COLUMN; {nearest('time', sorted(available))}",
+            )  # fmt: skip
+        for name in plan.by:
+            if name not in available:
+                raise InputError(
+                    "unknown column in `by`", code="HG2202", where="by", value=name, hint=nearest(name, sorted(available))
+                )
+        wanted = ["time", "seq", "session", "tab", "view", "page", "kind", "feature", "event_id", "count"]
+        if "session" not in available:
+            wanted.append("user")
+        if plan.maps or plan.area_list:
+            wanted += ["x", "y", "viewport_w", "fixed"]
+            if plan.frame == "viewport":
+                wanted.append("scroll_y")
+        if "moves" in plan.maps:
+            wanted.append("pointer")
+        if "users" in plan.distinct:
+            wanted.append("user")
+        if "session" not in available and "user" not in available:
+            wanted = [name for name in wanted if name not in ("tab", "view", "seq")]
+        names = [name for name in dict.fromkeys((*wanted, *plan.by)) if name in available]
+        return cls(tuple(sorted(available)) if plan.dedupe == "rows" else tuple(names))
+
+
+class Encoder:
+    """Holds the codes of the run; ``encode`` is called for one chunk after the other, in order."""
+
+    def __init__(self, plan: Plan, needs: Needs, time_unit: str, ranked: bool) -> None:
+        self.plan = plan
+        self.ledger = Ledger()
+        self.ticks = TICKS[time_unit]
+        has = set(needs.names)
+        self.has_user_only = "session" not in has and "user" in has
+        self.has_sessions = "session" in has or self.has_user_only
+        self.has_page = "page" in has
+        self.has_points = {"x", "y"} <= has
+        kinds = {word: kind for kind, words in (plan.kinds or {}).items() for word in words}
+        self.kinds = NameCodes(lambda raw: kinds.get(raw) or kind_of(raw), null="custom")
+        self.pages = NameCodes(page_key if plan.url_rules else None, null=NONE)
+        self.features = NameCodes()
+        self.pointers = NameCodes(lambda raw: kind_of_pointer(raw), null=NONE)
+        self.touch_code = self.pointers.code("touch")
+        self.segments = [NameCodes(page_key if name == "page" and plan.url_rules else None, NONE) for name in plan.by]
+        self.segment_pairs = [Pairs() for _ in plan.by[1:]]
+        self.period_names = NameCodes()
+        self.periods = Periods(plan.every, plan.tz, self.ticks, self.period_names) if plan.every else None
+        self._ids = {name: IdHashes() for name in ("session", "user", "tab", "view", "event_id")}
+        self._buffers = Buffers()
+        self._has = has
+        self._ranked = ranked
+        self._edges = np.array(BUCKET_EDGES, np.float64)
+        years = plan.time_range
+        self._range = (-MAX_TIME, MAX_TIME) if years is None else tuple(_year(y) * self.ticks for y in years)
+
+    def encode(self, chunk: Chunk, lead: int) -> Block:
+        """Raises InputError for columns of a type that cannot be what they are mapped to."""
+        batch = chunk.batch
+        n = batch.num_rows
+        self.ledger.read += chunk.read
+        self.ledger.filtered += chunk.read - n - sum(chunk.rejected.values())
+        for reason, count in chunk.rejected.items():
+            self.ledger.reject(reason, count)
+        cols = {name: absent(name) for name in DTYPES}
+
+        def fresh(name: str) -> Array:
+            cols[name] = self._buffers.take(name, lead + n)
+            return cols[name][lead:]
+
+        ok = np.ones(n, np.uint8)
+        get = {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
+        self._time(get["time"], fresh("time"), ok)
+        index, lo, hi = self._session(get, n)
+        if self.has_sessions:
+            self.ledger.reject("session", int(columns.check_index(index, ok)))
+        if "count" in self._has:
+            bad = columns.check_count(self._number(get, "count", n, null=1.0), fresh("weight"), ok)
+            self.ledger.reject("count", int(bad))
+        self._names(get, n, fresh)
+        self._ids_by_row(get, n, fresh)
+        if self._ranked:
+            fresh("rank")[:] = chunk.rank
+        if "seq" in self._has:
+            fresh("seq")[:] = self._seq(get, n)
+        for source, name in (("x", "x"), ("y", "y"), ("viewport_w", "width"), ("scroll_y", "scroll")):
+            if source in self._has:
+                fresh(name)[:] = self._number(get, source, n)
+        if "viewport_w" in self._has:
+            columns.width_buckets(cols["width"][lead:], self._edges, fresh("bucket"))
+        if "fixed" in self._has:
+            fresh("fixed")[:] = self._number(get, "fixed", n, null=0.0) != 0
+        if self.periods is not None:
+            self.periods.encode(cols["time"][lead:], fresh("period"))
+        fresh("slot")
+        return Block(n, lead, cols, ok, index, lo, hi)
+
+    def _time(self, column: pa.Array, out: npt.NDArray[np.int64], ok: npt.NDArray[np.uint8]) -> None:
+        out[:] = values_of(column)
+        bits, offset = bitmap(column)
+        self.ledger.reject("time", int(columns.check_time(out, bits, offset, *self._range, ok)))
+
+    def _session(
+        self, get: dict[str, pa.Array], n: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The session of each row: its id, or (user, tab), to be cut by the gap."""
+        nothing = np.zeros(1, np.int64)
+        if not self.has_sessions:
+            return np.zeros(n, np.int32), nothing, nothing
+        if not self.has_user_only:
+            column = get.get("session")
+            return self._ids["session"](column) if column is not None else (np.full(n, -1, np.int32), nothing, nothing)
+        if "user" not in get:
+            return np.full(n, -1, np.int32), nothing, nothing
+        index, lo, hi = self._ids["user"](get["user"])
+        if "tab" not in get:
+            return index, lo, hi
+        tab_lo, tab_hi = np.empty(n, np.int64), np.empty(n, np.int64)
+        self._ids["tab"].rows(get["tab"], tab_lo, tab_hi)
+        safe = np.maximum(index, 0)
+        lo, hi = lo[safe], hi[safe]
+        ids.mix_into(lo, hi, tab_lo, tab_hi)
+        return np.where(index < 0, -1, np.arange(n, dtype=np.int32)).astype(np.int32), lo, hi
+
+    def _names(self, get: dict[str, pa.Array], n: int, fresh: object) -> None:
+        assert callable(fresh)
+        for name, codes in (("kind", self.kinds), ("page", self.pages), ("feature", self.features), ("pointer", self.pointers)):
+            if name in self._has or name == "kind" or (name == "feature" and self.plan.area_list):
+                self._encode(codes, get.get(name), fresh(name))
+        if self.plan.by:
+            out = fresh("segment")
+            self._encode(self.segments[0], get.get(self.plan.by[0]), out)
+            for codes, pairs, name in zip(self.segments[1:], self.segment_pairs, self.plan.by[1:], strict=True):
+                other = np.empty(n, np.int32)
+                self._encode(codes, get.get(name), other)
+                pairs.encode(out.copy(), other, out)
+
+    @staticmethod
+    def _encode(codes: NameCodes, column: pa.Array | None, out: npt.NDArray[np.int32]) -> None:
+        if column is None:
+            out[:] = codes.null_code()
+        else:
+            codes.encode(column, out)
+
+    def _ids_by_row(self, get: dict[str, pa.Array], n: int, fresh: object) -> None:
+        assert callable(fresh)
+        hi = np.empty(n, np.int64)
+        if self.has_sessions and not self.has_user_only and "tab" in self._has:
+            self._rows(get, "tab", fresh("tab"), hi)
+        if self.has_sessions and "view" in self._has:
+            self._rows(get, "view", fresh("view"), hi)
+        if self.has_sessions and self.plan.dedupe == "rows":
+            self._row_ids(get, fresh("event"), hi)
+        elif self.has_sessions and "event_id" in self._has:
+            self._rows(get, "event_id", fresh("event"), hi)
+        if "users" in self.plan.distinct and "user" in self._has:
+            self._rows(get, "user", fresh("user_lo"), fresh("user_hi"))
+
+    def _rows(self, get: dict[str, pa.Array], name: str, lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64]) -> None:
+        if name in get:
+            self._ids[name].rows(get[name], lo, hi)
+        else:
+            lo[:] = 0
+            hi[:] = 0
+
+    @staticmethod
+    def _row_ids(get: dict[str, pa.Array], lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64]) -> None:
+        """One id of the whole row, in the order of the columns' names; null counts as a value."""
+        lo[:] = 1
+        hi[:] = 1
+        other_lo, other_hi = np.empty_like(lo), np.empty_like(hi)
+        for _, column in sorted(get.items()):
+            text = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+            IdHashes().rows(text, other_lo, other_hi)
+            ids.mix_into(lo, hi, other_lo, other_hi)
+
+    def _number(self, get: dict[str, pa.Array], name: str, n: int, null: float = np.nan) -> npt.NDArray[np.float64]:
+        column = get.get(name)
+        if column is None:
+            return np.full(n, null)
+        kind = column.type
+        if pa.types.is_boolean(kind):
+            column = column.cast(pa.uint8())
+        elif pa.types.is_decimal(kind) or pa.types.is_float16(kind) or pa.types.is_dictionary(kind):
+            column = pc.cast(column.dictionary_decode() if pa.types.is_dictionary(kind) else column, pa.float64())
+        elif pa.types.is_null(kind):
+            return np.full(n, null)
+        elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise InputError(
+                f"the column for {name} does not hold numbers", code="HG2203", where=name, value=str(kind),
+                expected="integers or floats", hint="--coerce reads text as numbers and counts what fails as invalid",
+            )  # fmt: skip
+        out = values_of(column).astype(np.float64)
+        bits, offset = bitmap(column)
+        if len(bits):
+            columns.fill_where_null(bits, offset, null, out)
+        return out
+
+    def _seq(self, get: dict[str, pa.Array], n: int) -> npt.NDArray[np.int64]:
+        """The sequence number; null comes first."""
+        if "seq" not in get:
+            return np.full(n, -MAX_TIME)
+        column = get["seq"]
+        if not pa.types.is_integer(column.type):
+            number = self._number(get, "seq", n)
+            return np.where(np.isnan(number), -MAX_TIME, np.clip(np.nan_to_num(number), -(2**53), 2**53)).astype(np.int64)
+        out = values_of(column).astype(np.int64)
+        bits, offset = bitmap(column)
+        if len(bits):
+            columns.fill_where_null(bits, offset, -MAX_TIME, out)
+        return out
+
+
+def kind_of_pointer(raw: str) -> str:
+    return raw.strip().lower()
+
+
+def _year(year: int) -> int:
+    """Seconds from 1970 to the start of a year, in UTC."""
+    return int((np.datetime64(f"{year:04d}-01-01") - np.datetime64("1970-01-01")) / np.timedelta64(1, "s"))

@@ -1,0 +1,196 @@
+"""One pass over blocks: each block is resolved once, then every measure of the plan sees it while it is in cache."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heatgrid.cpu import areas, columns
+from heatgrid.engine.block import Array, Block, Buffers, absent
+from heatgrid.engine.encode import Encoder
+from heatgrid.engine.late import LateBuffer
+from heatgrid.engine.measures.maps import MapMeasure
+from heatgrid.engine.measures.usage import Usage
+from heatgrid.engine.sessions import Sessions
+from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
+from heatgrid.words.events import ALL, WAKING
+from heatgrid.words.ledger import Ledger
+from heatgrid.words.plan import LAYERS, Plan
+
+DEFAULT_GAP = 30 * 60 * 1000
+RESOLVED = ("run", "view_row", "dwell", "flags")
+"""Columns that the scan writes."""
+GROUPINGS = ((), ("segment",), ("period",), ("segment", "period"))
+
+
+class Fold:
+    """Blocks in, a state out. Reads the encoder's codes and never changes them, so that folds run side by side.
+
+    lateness : ms that rows may be late (0: not at all). max_open : open sessions kept before the longest idle close.
+    """
+
+    def __init__(self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int) -> None:
+        self.plan, self.encoder = plan, encoder
+        ticks = encoder.ticks
+        ms_mul, ms_div = (1000, 1) if ticks == 1 else (1, ticks // 1000)
+        self._ms = ms_mul, ms_div
+        gap = plan.session_gap or (DEFAULT_GAP if encoder.has_user_only else 0)
+        self.late = LateBuffer(lateness * ticks // 1000 if encoder.has_sessions else 0)
+        self.sessions = (
+            Sessions(ms_mul=ms_mul, ms_div=ms_div, gap=gap, idle=min(plan.idle_ms, 2**31 - 1), max_open=max_open)
+            if encoder.has_sessions
+            else None
+        )
+        self.accepted = 0
+        self._none_page = encoder.pages.null_code() if encoder.has_page else -1
+        self._bounds = np.array([2**63 - 1, -(2**63)], np.int64)
+        self._kind_counts = np.zeros(0, np.int64)
+        self._buffers = Buffers()
+        self._areas = self._area_arrays()
+        self._segment_dims = tuple(f"by:{name}" for name in plan.by)
+        self.usages = self._usages()
+        self.maps = self._maps()
+        for measure in (*self.usages, *self.maps):
+            if self.sessions is not None:
+                self.sessions.add_closer(measure)
+
+    def _groupings(self) -> list[tuple[str, ...]]:
+        have = {"segment": bool(self.plan.by), "period": self.plan.every is not None}
+        return [g for g in GROUPINGS if all(have[name] for name in g)]
+
+    def _usages(self) -> list[Usage]:
+        click = self.encoder.kinds.code("click")
+        sets = self.sessions.sets if self.sessions else None
+        users = "users" in self.plan.distinct
+        keys = [(table, table.removesuffix("s")) for table in self.plan.tables]
+        pairs = [(table, key, extra) for table, key in keys for extra in self._groupings()]
+        return [
+            Usage("|".join((table, *extra)), key, extra, number, sets, users, click)
+            for number, (table, key, extra) in enumerate(pairs)
+        ]
+
+    def _maps(self) -> list[MapMeasure]:
+        if not self.plan.maps or not self.encoder.has_points:
+            return []
+        groupings = self._groupings()
+        sets = self.sessions.sets if self.sessions else None
+        chosen = [groupings[0], groupings[-1]] if len(groupings) > 1 else groupings
+        layers = self._layer_of_kind()
+        touch = self.encoder.touch_code
+        return [MapMeasure(self.plan, extra, number, sets, layers, touch) for number, extra in enumerate(chosen)]
+
+    def _layer_of_kind(self) -> list[int]:
+        drawn = {layer.removesuffix("s"): i for i, layer in enumerate(LAYERS) if layer in self.plan.maps}
+        return [drawn.get(name, -1) for name in self.encoder.kinds.names]
+
+    def _kind_flags(self) -> Array:
+        names = self.encoder.kinds.names
+        flags = [(n == "pageview") + 2 * (n == "hidden") + 4 * (n in WAKING) for n in names]
+        return np.array(flags, np.uint8)
+
+    def _area_arrays(self) -> tuple[Array, Array, Array] | None:
+        if not self.plan.area_list or not self.encoder.has_points:
+            return None
+        ranked = sorted(self.plan.area_list, key=lambda a: a.size)
+        box = [[a.x0, a.x1, a.y0, a.y1, _or(a.min_width, -np.inf), _or(a.max_width, np.inf)] for a in ranked]
+        pages = [-1 if a.page is None else self.encoder.pages.code(a.page) for a in ranked]
+        features = [self.encoder.features.code(a.name) for a in ranked]
+        return np.array(box, np.float64), np.array(pages, np.int32), np.array(features, np.int32)
+
+    def push(self, block: Block, *, last: bool = False) -> None:
+        """Fold a block. Its ``lead`` must be the rows held back. Raises Disorder where the lane cannot go on."""
+        c = block.columns
+        kind_flags = self._kind_flags()
+        if self.sessions is None:
+            c["slot"][:] = block.ok.astype(np.int32) - 1
+            order, ready = self.late.order(block, last=last)
+        else:
+            self.sessions.assign(block, self.late.held_slots)
+            self.late.fill(block)
+            order, ready = self.late.order(block, last=last)
+            for name in RESOLVED:
+                # a view is its run unless views have ids
+                wanted = name != "view_row" or len(c["view"])
+                c[name] = self._buffers.take(name, block.rows if wanted else 0)
+            viewport = self.plan.frame == "viewport" and len(c["y"]) > 0
+            self.sessions.scan(block, order, ready, kind_flags, viewport, self._none_page)
+        if self._areas is not None:
+            areas.name_by_area(
+                order, ready, c["slot"], c["feature"], c["page"], c["x"], c["y"], c["width"], *self._areas
+            )
+        if len(self._kind_counts) < len(kind_flags):
+            self._kind_counts = np.concatenate(
+                [self._kind_counts, np.zeros(len(kind_flags) - len(self._kind_counts), np.int64)]
+            )
+        self.accepted += int(
+            columns.tally(order, ready, c["slot"], c["kind"], c["time"], self._kind_counts, self._bounds)
+        )
+        for usage in self.usages:
+            usage.fold(block, order, ready)
+        layers = self._layer_of_kind()
+        for maps in self.maps:
+            maps.set_kinds(layers)
+            maps.fold(block, order, ready)
+        for name in RESOLVED:
+            c[name] = absent(name)
+        self.late.hold(block, order, ready)
+        if self.sessions is not None:
+            self.sessions.end_block(self.late.held_slots)
+
+    def finish(self) -> State:
+        """Close every session; the state is canonical. The encoder's ledger is not in it (it belongs to the run)."""
+        ids = self.sessions.finish() if self.sessions is not None else None
+        dims = {"segment": self._segment_dims, "period": ("period",)}
+        decode = {"segment": self._segment_codes()}
+        ledger = Ledger()
+        if self.maps:
+            ledger.measures = self.maps[0].points()
+        kinds = len(self._kind_counts)
+        tables = {u.name: u.table(dims, decode) for u in self.usages}
+        tables["kinds"] = Table(
+            ("kind",), KIND_FIELDS, np.arange(kinds)[:, None], self._kind_counts[:, None].copy(), np.zeros((0, 3), np.int64)
+        )
+        names = {
+            "kind": list(self.encoder.kinds.names),
+            "page": list(self.encoder.pages.names) if self.encoder.has_page else [ALL],
+            "feature": list(self.encoder.features.names),
+            "period": list(self.encoder.period_names.names),
+        }
+        for dim, codes in zip(self._segment_dims, self.encoder.segments, strict=True):
+            names[dim] = list(codes.names)
+        totals = dict.fromkeys(TOTALS, 0)
+        if self.sessions is not None:
+            sessions, resumed, views, duplicates = (int(v) for v in self.sessions.totals)
+            totals = {"sessions": sessions, "resumed": resumed, "views": views}
+            ledger.reject("duplicate", duplicates)
+        ledger.accepted = self.accepted
+        mul, div = self._ms
+        bounds = (int(self._bounds[0]) * mul // div, int(self._bounds[1]) * mul // div) if self.accepted else None
+        return canonical(
+            State(
+                plan=self.plan,
+                ledger=ledger,
+                names=names,
+                tables=tables,
+                maps={"|".join(("maps", *m.extra)): m.maps(dims, decode) for m in self.maps},
+                totals=totals,
+                bounds=bounds,
+                session_ids=ids,
+            )
+        )
+
+    def _segment_codes(self) -> Array:
+        """The codes of the by-columns behind each segment code, (n, len(by))."""
+        if len(self.plan.by) < 2:
+            n = len(self.encoder.segments[0].names) if self.plan.by else 0
+            return np.arange(n, dtype=np.int64)[:, None]
+        codes = np.arange(len(self.encoder.segment_pairs[-1]), dtype=np.int64)
+        parts: list[Array] = []
+        for pairs in reversed(self.encoder.segment_pairs):
+            before, code = pairs.parts()
+            parts.insert(0, code[codes])
+            codes = before[codes]
+        return np.column_stack([codes, *parts])
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,241 @@
+"""The lanes a run can take to the same answer, and the restart when a lane meets what it cannot hold.
+
+T: rows in order of time, sessions interleaved. No sort; late rows wait in a small buffer.
+S: sessions one after the other. The same pass: order is checked by session, and the longest idle close first.
+P: any order. All rows in memory, cut by session, each part sorted and folded alone, the parts merged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from heatgrid.cpu import late
+from heatgrid.engine.block import DTYPES, Array, Block, absent
+from heatgrid.engine.encode import Encoder, Needs
+from heatgrid.engine.fold import Fold
+from heatgrid.engine.sessions import Disorder
+from heatgrid.states.merge import merge
+from heatgrid.states.state import State
+from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
+from heatgrid.words.events import Chunk, Source
+from heatgrid.words.ledger import Ledger
+from heatgrid.words.plan import Plan
+
+ORDERS = ("auto", "time", "session", "any")
+BLOCK_ROWS = 1 << 17
+MAX_OPEN = 1 << 18
+PARTS_ROWS = 1 << 20
+Progress = Callable[[int, int | None], object]
+
+
+@dataclass
+class Outcome:
+    """A state, and how the run went (not part of the answer)."""
+
+    state: State
+    lane: str
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+
+
+def run_plan(
+    source: Source,
+    plan: Plan,
+    *,
+    order: str = "auto",
+    threads: int = 2,
+    progress: Progress | None = None,
+    max_open: int = MAX_OPEN,
+    block_rows: int = BLOCK_ROWS,
+) -> Outcome:
+    """Run a plan over a source.
+
+    order : "time" or "session" promise the order of rows (a violation is an error), "any" goes to lane P at once,
+    "auto" tries lane T and starts again where it meets a violation.
+    """
+    if order not in ORDERS:
+        raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
+    started = time.perf_counter()
+    run = _Run(source, plan, threads, progress, max_open, block_rows)
+    state, lane, notes = run.go(order)
+    state.inputs = source.inputs
+    state.has = tuple(sorted(source.columns))
+    state.frame_note = plan.frame
+    state.ledger.check()
+    return Outcome(state, lane, time.perf_counter() - started, notes)
+
+
+class _Run:
+    def __init__(
+        self, source: Source, plan: Plan, threads: int, progress: Progress | None, max_open: int, block_rows: int
+    ) -> None:
+        self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
+        self.max_open, self.block_rows = max_open, block_rows
+        self.needs = Needs.of(plan, set(source.columns) | set(plan.by))
+        self._spool: list[Chunk] | None = None
+
+    def go(self, order: str) -> tuple[State, str, list[str]]:
+        notes: list[str] = []
+        if order != "any":
+            if not self.source.replayable and order == "auto":
+                # a stream that cannot be read again is kept until its order is known to hold
+                self._spool = []
+            for lateness in self._buffers(order):
+                try:
+                    return (*self._stream(lateness, notes), notes)
+                except Disorder as violation:
+                    if order != "auto":
+                        raise InputError(
+                            f"the rows are not in the order that was promised: {violation}", code="HG2210",
+                            where="order", value=order, hint="leave --order out, or say --order any",
+                        ) from None  # fmt: skip
+                    notes.append(f"started again: {violation}")
+        return self._partitioned(), "P", notes
+
+    def _buffers(self, order: str) -> tuple[int, ...]:
+        """The lateness to try, one after the other; -1: let the first block decide."""
+        if order == "session" or self.plan.lateness_ms == 0:
+            return (0,)
+        if order == "time":
+            return (self.plan.lateness_ms,)
+        return (-1, self.plan.lateness_ms)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        if self._spool:
+            yield from self._spool
+            return
+        for chunk in self.source.scan(self.needs.names, threads=self.threads):
+            for start in range(0, max(1, chunk.batch.num_rows), self.block_rows):
+                first = start == 0
+                piece = chunk.batch.slice(start, self.block_rows)
+                rest = chunk.read - chunk.batch.num_rows
+                part = Chunk(
+                    piece, chunk.rank, chunk.row + start, piece.num_rows + (rest if first else 0),
+                    chunk.rejected if first else {},
+                )  # fmt: skip
+                if self._spool is not None:
+                    self._spool.append(part)
+                yield part
+
+    def _tell(self, rows: int) -> None:
+        if self.progress is not None and self.progress(rows, self.source.rows_hint) is False:
+            raise Cancelled("the run was cancelled", code="HG9001")
+
+    def _stream(self, lateness: int, notes: list[str]) -> tuple[State, str]:
+        """Lanes T and S: one pass in the order of the input."""
+        encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
+        fold: Fold | None = None
+        chunks = self._chunks()
+        try:
+            for chunk in chunks:
+                block = encoder.encode(chunk, fold.late.rows if fold else 0)
+                if fold is None:
+                    wait = lateness if lateness >= 0 else self._sniff(block)
+                    fold = Fold(self.plan, encoder, lateness=wait, max_open=self.max_open)
+                fold.push(block)
+                self._tell(encoder.ledger.read)
+        finally:
+            if isinstance(chunks, Iterator) and hasattr(chunks, "close"):
+                chunks.close()
+        if fold is None:
+            fold = Fold(self.plan, encoder, lateness=0, max_open=self.max_open)
+        if fold.late.rows:
+            fold.push(_empty(fold.late.rows, fold.late.held), last=True)
+        if fold.late.late_rows:
+            notes.append(f"{fold.late.late_rows:,} rows were late and put in order")
+        if fold.sessions is not None and fold.sessions.evicted:
+            notes.append(f"{fold.sessions.evicted:,} idle sessions were closed early to save memory")
+        state = fold.finish()
+        _add_run_ledger(state, encoder.ledger)
+        return state, "T"
+
+    def _sniff(self, block: Block) -> int:
+        """No buffer if the first block keeps time, or if its sessions stand one after the other (lane S)."""
+        backward = int(late.count_backward(block["time"], block.ok))
+        return 0 if backward == 0 or backward * 16 > block.n else self.plan.lateness_ms
+
+    def _partitioned(self) -> State:
+        """Lane P."""
+        encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
+        kept: dict[str, list[Array]] = {}
+        for chunk in self._chunks():
+            block = encoder.encode(chunk, 0)
+            for name, rows in _by_row(block).items():
+                kept.setdefault(name, []).append(rows)
+            self._tell(encoder.ledger.read)
+        self._spool = None
+        columns = {name: np.concatenate(kept.pop(name)) for name in list(kept)}
+        rows = len(columns["time"]) if columns else 0
+        n_parts = max(1, -(-rows // PARTS_ROWS)) if encoder.has_sessions else 1
+        parts = _split(columns, n_parts) if rows else []
+
+        def fold_part(chosen: Array) -> State:
+            fold = Fold(self.plan, encoder, lateness=0, max_open=2**31)
+            for start in range(0, len(chosen), self.block_rows):
+                fold.push(_take(columns, chosen[start : start + self.block_rows]))
+            return fold.finish()
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            states = list(pool.map(fold_part, parts))
+        if not states:
+            states = [Fold(self.plan, encoder, lateness=0, max_open=1).finish()]
+        while len(states) > 1:
+            states = [merge(*two, same_run=True) if len(two) == 2 else two[0] for two in _twos(states)]
+        _add_run_ledger(states[0], encoder.ledger)
+        return states[0]
+
+
+def _ranked(source: Source) -> bool:
+    """Whether rows of several files can meet in one session."""
+    return len(source.inputs) > 1
+
+
+def _add_run_ledger(state: State, ledger: Ledger) -> None:
+    state.ledger.read += ledger.read
+    state.ledger.filtered += ledger.filtered
+    for reason, count in ledger.rejected.items():
+        state.ledger.reject(reason, count)
+
+
+def _empty(lead: int, held: dict[str, Array]) -> Block:
+    """A block of nothing but the rows held back."""
+    columns = {name: np.empty(lead if name in held else 0, DTYPES[name]) for name in DTYPES}
+    nothing = np.zeros(1, np.int64)
+    return Block(0, lead, columns, np.ones(0, np.uint8), np.empty(0, np.int32), nothing, nothing)
+
+
+def _by_row(block: Block) -> dict[str, Array]:
+    """Copies of the block's columns with the session hash by row; rejected rows are gone."""
+    ok = block.ok.view(bool)
+    out = {name: column[ok] for name, column in block.columns.items() if len(column) and name != "slot"}
+    index = np.maximum(block.index[ok], 0)
+    out["session_lo"], out["session_hi"] = block.lo[index], block.hi[index]
+    return out
+
+
+def _split(columns: dict[str, Array], n_parts: int) -> list[Array]:
+    """Row numbers of each part, cut by session, in the order key of the metrics."""
+    part = (columns["session_lo"].view(np.uint64) >> np.uint64(33)) % np.uint64(n_parts)
+    keys = [columns[name] for name in ("rank", "seq", "time") if name in columns]
+    out = []
+    for p in range(n_parts):
+        rows = np.flatnonzero(part == p)
+        out.append(rows[np.lexsort([key[rows] for key in keys])])
+    return out
+
+
+def _take(columns: dict[str, Array], rows: Array) -> Block:
+    n = len(rows)
+    taken = {name: columns[name][rows] if name in columns else absent(name) for name in DTYPES}
+    lo, hi = taken.pop("session_lo"), taken.pop("session_hi")
+    taken["slot"] = np.empty(n, np.int32)
+    return Block(n, 0, taken, np.ones(n, np.uint8), np.arange(n, dtype=np.int32), lo, hi)
+
+
+def _twos(states: list[State]) -> list[list[State]]:
+    return [states[i : i + 2] for i in range(0, len(states), 2)]

@@ -1,0 +1,173 @@
+"""Maps of clicks and moves: events and distinct sessions by cell, for each page, segment, period and width bucket."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heatgrid.cpu import tiles
+from heatgrid.engine.block import Array, Block, absent
+from heatgrid.engine.pairs import Pairs
+from heatgrid.engine.sessions import Sets
+from heatgrid.states.state import Maps
+from heatgrid.words.errors import LimitError
+from heatgrid.words.ledger import Points
+from heatgrid.words.plan import LAYERS, Plan
+
+TAG = 1 << 62
+MAX_MAPS = 1 << 24
+WIDE_FROM = 2**32
+
+
+class MapMeasure:
+    """All maps of one grouping: ``extra`` are the block columns (segment, period) that split them."""
+
+    def __init__(
+        self, plan: Plan, extra: tuple[str, ...], number: int, sets: Sets | None, layer_of_kind: list[int], touch: int
+    ) -> None:
+        self.extra = extra
+        self.sets = sets
+        self.pairs = [Pairs() for _ in extra]
+        self.touch = touch
+        x0, _, y0, _ = plan.bounds
+        nx, ny = plan.shape
+        self._grid = (x0, y0, *plan.cell_size, nx, ny)
+        self._n_tx = -(-nx // tiles.SIDE)
+        self._tag = TAG | (number << 60)
+        self._want = np.array([1, int(plan.moves_sessions)], np.uint8) * np.uint8(sets is not None)
+        self._layer_of_kind = np.array(layer_of_kind, np.int32)
+        self._ledger = np.zeros((len(LAYERS), 4), np.int64)
+        self._keys = np.zeros(256, np.int64)
+        self._table = np.full(1024, -1, np.int32)
+        self._used = np.zeros(1, np.int64)
+        self._events = np.zeros((256, tiles.CELLS), np.uint32)
+        self._sessions = np.zeros((256, tiles.CELLS), np.uint32)
+        self._stats = np.zeros((64, tiles.STATS), np.int64)
+        self._total = 0
+        self._by_view = False
+        self._waiting_head = np.zeros(0, np.int32)
+        self._waiting = np.zeros((0, 4), np.int64)
+        self._waiting_free = np.full(1, -1, np.int64)
+
+    def set_kinds(self, layer_of_kind: list[int]) -> None:
+        self._layer_of_kind = np.array(layer_of_kind, np.int32)
+
+    def resize(self, runs: int, views: int) -> None:
+        head = np.full(max(runs, views), -1, np.int32)
+        head[: len(self._waiting_head)] = self._waiting_head
+        self._waiting_head = head
+
+    def _state(self) -> tuple[Array, ...]:
+        sets = self.sets
+        none = np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        pool = (sets.heads, sets.pool, sets.state) if sets is not None else none
+        return (self._table, self._keys, self._used, self._events, self._sessions, self._stats, *pool)
+
+    def fold(self, block: Block, order: Array, ready: int) -> None:
+        c = block.columns
+        base = c["page"] if len(c["page"]) else np.zeros(block.rows, np.int32)
+        for pairs, name in zip(self.pairs, self.extra, strict=True):
+            out = np.empty(block.rows, np.int32)
+            pairs.encode(base, c[name], out)
+            base = out
+        self._room(int(base.max(initial=-1)) + 1, block)
+        x0, y0, cw, ch, nx, ny = self._grid
+        run = c["run"] if self.sets is not None else absent("run")
+        at = 0
+        while True:
+            at, reason = tiles.fold(
+                order, at, ready, c["slot"], run, c["view_row"], c["flags"], c["kind"], self._layer_of_kind, base,
+                c["bucket"], c["width"], c["fixed"], c["pointer"], self.touch, c["x"], c["y"], c["weight"], x0, y0, cw,
+                ch, nx, ny, self._n_tx, self._want, self._tag, self._waiting_head, self._waiting, self._waiting_free,
+                self._ledger, *self._state(),
+            )  # fmt: skip
+            if reason == tiles.DONE:
+                return
+            self._make_room(int(reason))
+
+    def close(self, runs: Array, views: Array, view_sessions: Array) -> None:
+        nx = self._grid[4]
+        at = 0
+        while True:
+            at, reason = tiles.close(
+                views, at, view_sessions, self._want, self._tag, nx, self._n_tx, self._waiting_head, self._waiting,
+                self._waiting_free, *self._state(),
+            )  # fmt: skip
+            if reason == tiles.DONE:
+                return
+            self._make_room(int(reason))
+
+    def _make_room(self, reason: int) -> None:
+        if reason == tiles.NO_POOL:
+            assert self.sets is not None
+            self.sets.grow()
+        elif reason == tiles.NO_TILE:
+            n = len(self._keys)
+            self._keys = np.concatenate([self._keys, np.zeros(n, np.int64)])
+            for name in ("_events", "_sessions"):
+                # np.zeros takes pages only when they are touched, np.concatenate would touch all
+                old = getattr(self, name)
+                new = np.zeros((2 * n, tiles.CELLS), old.dtype)
+                new[:n] = old
+                setattr(self, name, new)
+            self._table = np.full(len(self._table) * 2, -1, np.int32)
+            tiles.rebuild(self._table, self._keys, int(self._used[0]))
+        else:
+            n = len(self._waiting)
+            more = np.zeros((max(1024, n), 4), np.int64)
+            more[:, tiles.W_NEXT] = np.arange(n + 1, n + 1 + len(more))
+            more[-1, tiles.W_NEXT] = -1
+            self._waiting = np.concatenate([self._waiting, more])
+            self._waiting_free[0] = n
+
+    def _room(self, bases: int, block: Block) -> None:
+        rows = bases * tiles.LAYERS * 2 * tiles.BUCKETS
+        if rows >= MAX_MAPS:
+            raise LimitError(
+                "too many maps", code="HG4101", where="by / every / page", value=f"{rows:,}",
+                expected=f"fewer than {MAX_MAPS:,}", hint="fewer segments, or rules that group pages",
+            )  # fmt: skip
+        if rows > len(self._stats):
+            more = max(rows, 2 * len(self._stats)) - len(self._stats)
+            self._stats = np.concatenate([self._stats, np.zeros((more, tiles.STATS), np.int64)])
+        weight = block["weight"]
+        self._total += int(weight.sum()) if len(weight) else block.rows
+        if self._total >= WIDE_FROM and self._events.dtype != np.int64:
+            self._events = self._events.astype(np.int64)
+            self._sessions = self._sessions.astype(np.int64)
+
+    def points(self) -> dict[str, Points]:
+        return {
+            layer: Points(*(int(v) for v in self._ledger[i]))
+            for i, layer in enumerate(LAYERS)
+            if (self._layer_of_kind == i).any() or self._ledger[i, 0]
+        }
+
+    def maps(self, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> Maps:
+        n = int(self._used[0])
+        numbers = np.arange(len(self._stats), dtype=np.int64)
+        numbers = numbers[self._stats[:, tiles.EVENTS] > 0]
+        bucket = numbers % tiles.BUCKETS
+        fixed = numbers // tiles.BUCKETS % 2
+        layer = numbers // (tiles.BUCKETS * 2) % tiles.LAYERS
+        codes = numbers // (tiles.BUCKETS * 2 * tiles.LAYERS)
+        columns: list[Array] = []
+        for pairs, name in zip(reversed(self.pairs), reversed(self.extra), strict=True):
+            before, code = pairs.parts()
+            code, codes = code[codes], before[codes]
+            columns.insert(0, decode[name][code] if name in decode else code[:, None])
+        keys = np.concatenate([codes[:, None], *columns, layer[:, None], fixed[:, None], bucket[:, None]], axis=1)
+        place = np.full(len(self._stats), -1, np.int64)
+        place[numbers] = np.arange(len(numbers))
+        tile_map = place[self._keys[:n] >> tiles.CELL_BITS]
+        tile_no = self._keys[:n] & tiles.WHOLE_MAP
+        # a tile may exist without a count when room ran out between the two
+        kept = np.flatnonzero(tile_map >= 0)
+        whole = len(kept) == n
+        return Maps(
+            dims=("page", *(d for name in self.extra for d in dims[name])),
+            keys=keys.astype(np.int64),
+            values=self._stats[numbers],
+            tiles=np.column_stack([tile_map[kept], tile_no[kept]]).astype(np.int64),
+            events=self._events[:n] if whole else self._events[kept],
+            sessions=self._sessions[:n] if whole else self._sessions[kept],
+        )

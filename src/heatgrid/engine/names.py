@@ -1,0 +1,166 @@
+"""Names to codes: each distinct dictionary is translated once, and a row costs one look-up.
+
+Codes are local to a run, in the order of first sight; results carry the names, sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from heatgrid.cpu import columns, ids
+
+_NO_BITS = np.empty(0, np.uint8)
+
+
+def bitmap(array: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
+    """The validity bitmap and the array's offset in it; length 0 where all rows are valid."""
+    buffer = array.buffers()[0]
+    if buffer is None or array.null_count == 0:
+        return _NO_BITS, 0
+    return np.frombuffer(buffer, np.uint8), array.offset
+
+
+def values_of(array: pa.Array) -> npt.NDArray[Any]:
+    """The raw value buffer of a fixed-width array as a view; what stands under nulls is anything."""
+    dtype = array.type.to_pandas_dtype() if not pa.types.is_temporal(array.type) else np.int64
+    return np.frombuffer(array.buffers()[1], dtype)[array.offset : array.offset + len(array)]
+
+
+def as_dictionary(array: pa.Array) -> pa.DictionaryArray:
+    """Any column of names as dictionary<string>: every string and dictionary layout, REE, numbers, booleans."""
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    if isinstance(array, pa.DictionaryArray):
+        if pa.types.is_string(array.dictionary.type) or pa.types.is_large_string(array.dictionary.type):
+            return array
+        return pa.DictionaryArray.from_arrays(array.indices, as_text(array.dictionary))
+    return as_text(array).dictionary_encode()
+
+
+def as_text(array: pa.Array) -> pa.Array:
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    if isinstance(array, pa.DictionaryArray):
+        array = array.dictionary_decode()
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        return array
+    if pa.types.is_null(array.type):
+        return array.cast(pa.string())
+    return array.cast(pa.large_string() if pa.types.is_binary(array.type) else pa.string())
+
+
+def key_of(dictionary: pa.Array) -> tuple[object, ...]:
+    """Identity of a dictionary: slices of one row group share its buffers."""
+    return (*(b.address if b else 0 for b in dictionary.buffers()), dictionary.offset, len(dictionary))
+
+
+class NameCodes:
+    """The names of one dimension. ``clean`` turns a raw value into its name (page key, kind)."""
+
+    def __init__(self, clean: Callable[[str], str] | None = None, null: str | None = None) -> None:
+        self.names: list[str] = []
+        self.clean = clean
+        self.null_name = null
+        self._code: dict[str, int] = {}
+        self._raw: dict[str, int] = {}
+        self._last: tuple[tuple[object, ...], pa.Array, npt.NDArray[np.int32]] | None = None
+
+    def code(self, name: str) -> int:
+        found = self._code.get(name)
+        if found is None:
+            found = self._code[name] = len(self.names)
+            self.names.append(name)
+        return found
+
+    def null_code(self) -> int:
+        """-1 where a dimension has no row for null."""
+        return -1 if self.null_name is None else self.code(self.null_name)
+
+    def _code_of_raw(self, raw: str | None) -> int:
+        if raw is None:
+            return self.null_code()
+        found = self._raw.get(raw)
+        if found is None:
+            found = self._raw[raw] = self.code(self.clean(raw) if self.clean else raw)
+        return found
+
+    def table(self, dictionary: pa.Array) -> npt.NDArray[np.int32]:
+        """Codes of the entries of a dictionary."""
+        key = key_of(dictionary)
+        if self._last is None or self._last[0] != key:
+            codes = [self._code_of_raw(raw) for raw in dictionary.to_pylist()]
+            # a dictionary without entries still needs a valid address for the loop
+            self._last = (key, dictionary, np.array(codes or [-1], np.int32))
+        return self._last[2]
+
+    def encode(self, array: pa.Array, out: npt.NDArray[np.int32]) -> None:
+        encoded = as_dictionary(array)
+        bits, offset = bitmap(encoded.indices)
+        columns.remap(values_of(encoded.indices), bits, offset, self.table(encoded.dictionary), self.null_code(), out)
+
+
+class IdHashes:
+    """128-bit hashes of ids: (index by row, lo, hi by index); index -1 is null."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[object, ...], pa.Array, Any, Any, Any] | None = None
+
+    def __call__(self, array: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        if pa.types.is_integer(array.type):
+            bits, offset = bitmap(array)
+            lo, hi = _hash_values(values_of(array).astype(np.int64))
+            index = np.arange(len(array), dtype=np.int32)
+            if len(bits):
+                columns.fill_where_null(bits, offset, np.int32(-1), index)
+            return index, lo, hi
+        encoded = as_dictionary(array)
+        dictionary = encoded.dictionary
+        key = key_of(dictionary)
+        if self._last is None or self._last[0] != key:
+            lo, hi = hash_texts(dictionary)
+            table = np.arange(max(1, len(dictionary)), dtype=np.int32)
+            if dictionary.null_count:
+                bits, offset = bitmap(dictionary)
+                columns.fill_where_null(bits, offset, np.int32(-1), table)
+            self._last = (key, dictionary, lo, hi, table)
+        _, _, lo, hi, table = self._last
+        bits, offset = bitmap(encoded.indices)
+        index = np.empty(len(array), np.int32)
+        columns.remap(values_of(encoded.indices), bits, offset, table, -1, index)
+        return index, lo, hi
+
+    def rows(self, array: pa.Array, lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64]) -> None:
+        """The hashes by row; null is (0, 0)."""
+        index, all_lo, all_hi = self(array)
+        null = index < 0
+        safe = np.where(null, 0, index) if null.any() else index
+        lo[:] = all_lo[safe] if len(all_lo) else 0
+        hi[:] = all_hi[safe] if len(all_hi) else 0
+        lo[null] = 0
+        hi[null] = 0
+
+
+def _hash_values(values: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    lo = np.empty(len(values), np.int64)
+    hi = np.empty(len(values), np.int64)
+    ids.hash_ints(values, lo, hi)
+    return lo, hi
+
+
+def hash_texts(texts: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """lo, hi of each string."""
+    wide = pa.types.is_large_string(texts.type)
+    lo = np.empty(len(texts), np.int64)
+    hi = np.empty(len(texts), np.int64)
+    if len(texts):
+        _, offsets, data = texts.buffers()
+        starts = np.frombuffer(offsets, np.int64 if wide else np.int32)[texts.offset : texts.offset + len(texts) + 1]
+        raw = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+        ids.hash_strings(starts.astype(np.int64, copy=False), raw, lo, hi)
+    return lo, hi

@@ -1,0 +1,54 @@
+"""Small truths about Arrow layouts: what a column holds below dictionaries, runs, views and extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def bare(kind: pa.DataType) -> pa.DataType:
+    """The type of the values themselves."""
+    while True:
+        if isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
+        elif pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+            kind = kind.value_type
+        else:
+            return kind
+
+
+def storage(array: pa.Array) -> pa.Array:
+    """An array without extension types."""
+    while isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
+    return array
+
+
+def over_values(array: pa.Array, function: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """A function of each value, done once per dictionary entry or run instead of once per row."""
+    array = storage(array)
+    if pa.types.is_dictionary(array.type):
+        return over_values(array.dictionary, function).take(array.indices)
+    if pa.types.is_run_end_encoded(array.type):
+        return over_values(pc.run_end_decode(array), function)
+    return function(array)
+
+
+def text(array: pa.Array) -> pa.Array:
+    """Any string layout as one that every compute function takes."""
+    return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array

@@ -1,0 +1,210 @@
+"""Tables, frames, relations and streams that are already in this process, by the Arrow C interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from heatgrid.sources.deliver import value_at
+from heatgrid.sources.files import Identity
+from heatgrid.sources.parts import Job, Piece, Task, slices
+from heatgrid.words.errors import InputError
+
+Open = Callable[[list[str]], Iterator[pa.RecordBatch]]
+
+
+class MemoryPart:
+    """Batches of a schema; ``open`` starts them from the beginning with at least the columns asked for."""
+
+    identity: Identity | None = None
+
+    def __init__(
+        self, name: str, schema: pa.Schema, rows: int | None, open_: Open, *, replayable: bool = True, foreign: bool = True
+    ) -> None:
+        self.name = name
+        self.schema = schema.remove_metadata()
+        self.rows = rows
+        self.replayable = replayable
+        self._open = open_
+        self._foreign = foreign
+        self._first: list[pa.RecordBatch] = []
+        self._rest: Iterator[pa.RecordBatch] | None = None
+        self._used = False
+
+    def sample(self, path: str) -> pa.Array | None:
+        """The first values; of a one-shot stream they are kept for its only scan."""
+        tops = [path if path in self.schema.names else path.split(".", maxsplit=1)[0]]
+        if self.replayable:
+            batches = self._open(tops)
+        else:
+            batches = self._rest = self._open(self.schema.names) if self._rest is None else self._rest
+        for batch in batches:
+            if not self.replayable:
+                self._first.append(batch)
+            if batch.num_rows:
+                return value_at(self._checked(batch.slice(0, 65_536), tops), path)
+        return None
+
+    def time_bounds(self, path: str) -> pa.Array | None:
+        return None
+
+    def tasks(self, job: Job) -> Iterator[Task]:
+        tops = job.deliver.tops(self.schema.names)
+        if self.replayable:
+            batches = self._open(tops)
+        else:
+            if self._used:
+                raise second_scan(self.name)
+            self._used = True
+            rest = self._open(self.schema.names) if self._rest is None else self._rest
+            batches = chain(self._first, rest)
+            self._first = []
+        for batch in batches:
+            yield partial(self._deliver, job, batch, tops)
+
+    def _deliver(self, job: Job, batch: pa.RecordBatch, tops: list[str]) -> Iterator[Piece]:
+        return slices(iter((self._checked(batch, tops),)), job, self.name)
+
+    def _checked(self, batch: pa.RecordBatch, tops: list[str]) -> pa.RecordBatch:
+        """The columns asked for; another producer's buffers are validated before anything reads them."""
+        names = batch.schema.names
+        picked = [top for top in tops if top in names]
+        if picked:
+            batch = pa.RecordBatch.from_arrays([batch.column(names.index(top)) for top in picked], names=picked)
+        if self._foreign:
+            try:
+                batch.validate(full=True)
+            except (pa.ArrowInvalid, pa.ArrowIndexError) as error:
+                raise invalid(self.name, str(error)) from error
+        return batch
+
+    def close(self) -> None:
+        """The owner of the data closes it."""
+
+
+def memory_part(source: Any, name: str) -> MemoryPart | None:
+    """A part for any object that is, or can give, Arrow data; None for anything else."""
+    if isinstance(source, pa.RecordBatch):
+        source = pa.Table.from_batches([source])
+    if isinstance(source, pa.Table):
+        return MemoryPart(name, source.schema, source.num_rows, lambda tops: iter(_select(source, tops).to_batches()))
+    if isinstance(source, pads.Dataset):
+        return _dataset(source, name)
+    if isinstance(source, pads.Scanner):
+        reader = source.to_reader()
+        return MemoryPart(name, reader.schema, None, lambda _: iter(reader), replayable=False, foreign=False)
+    if isinstance(source, Mapping):
+        return memory_part(_table(source, name), name)
+    module = type(source).__module__.partition(".")[0]
+    if module == "polars" and type(source).__name__ == "LazyFrame":
+        return _lazy(source, name)
+    if hasattr(source, "__arrow_c_stream__"):
+        return _stream(source, name, module)
+    if hasattr(source, "__arrow_c_array__"):
+        batch = pa.record_batch(source)
+        return memory_part(batch, name)
+    return None
+
+
+def _select(table: pa.Table, tops: list[str]) -> pa.Table:
+    return table.select(tops) if tops else table
+
+
+def _table(source: Mapping[str, Any], name: str) -> pa.Table:
+    columns = {}
+    for key, value in source.items():
+        try:
+            columns[str(key)] = value if isinstance(value, pa.Array | pa.ChunkedArray) else pa.array(value)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise InputError(
+                f"column {key!r} cannot be made an Arrow column",
+                code="HG2217",
+                where=name,
+                value=str(error),
+                expected="a one-dimensional array or list of one type",
+            ) from error
+    lengths = {key: len(value) for key, value in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(
+            "the columns differ in length",
+            code="HG2218",
+            where=name,
+            value=", ".join(f"{key}: {length:,}" for key, length in lengths.items()),
+            expected="one length",
+        )
+    return pa.table(columns)
+
+
+def _dataset(source: pads.Dataset, name: str) -> MemoryPart:
+    def open_(tops: list[str]) -> Iterator[pa.RecordBatch]:
+        return iter(source.to_batches(columns=tops or None))
+
+    return MemoryPart(name, source.schema, None, open_, foreign=False)
+
+
+def _lazy(source: Any, name: str) -> MemoryPart:
+    schema = pa.schema(source.limit(0).collect())
+
+    def open_(tops: list[str]) -> Iterator[pa.RecordBatch]:
+        frame = source.select(tops) if tops else source
+        return iter(pa.RecordBatchReader.from_stream(frame.collect(engine="streaming")))
+
+    return MemoryPart(name, schema, None, open_)
+
+
+def _stream(source: Any, name: str, module: str) -> MemoryPart:
+    """A frame or relation gives a new stream on every asking; a bare stream gives one."""
+    replayable = hasattr(source, "__len__") or hasattr(source, "shape")
+    if not replayable:
+        reader = _reader(source, name)
+        return MemoryPart(name, reader.schema, None, lambda _: iter(reader), replayable=False)
+    rows = int(source.shape[0]) if hasattr(source, "shape") else len(source)
+    if module in ("pandas", "polars"):
+        names = [str(column) for column in source.columns]
+        if len(set(names)) == len(names):
+            schema = _reader(source.head(1000) if module == "pandas" else source.head(0), name).schema
+
+            def picked(tops: list[str]) -> Iterator[pa.RecordBatch]:
+                return iter(_reader(source[tops] if tops else source, name))
+
+            return MemoryPart(name, schema, rows, picked)
+    return MemoryPart(name, _reader(source, name).schema, rows, lambda _: iter(_reader(source, name)))
+
+
+def _reader(source: Any, name: str) -> pa.RecordBatchReader:
+    try:
+        return pa.RecordBatchReader.from_stream(source)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InputError(
+            "the object does not give an Arrow stream",
+            code="HG2217",
+            where=name,
+            value=str(error).split("\n", maxsplit=1)[0],
+            expected="columns of one type each, with names that are texts",
+        ) from error
+
+
+def invalid(name: str, why: str) -> InputError:
+    return InputError(
+        "the Arrow data is not valid",
+        code="HG2218",
+        where=name,
+        value=why.split("\n", maxsplit=1)[0],
+        expected="buffers, offsets and dictionary indices that are in range",
+        hint="the program that made it has a fault; write it anew",
+    )
+
+
+def second_scan(name: str) -> InputError:
+    return InputError(
+        "the stream was read already and cannot be read again",
+        code="HG2216",
+        where=name,
+        expected="one pass over a stream",
+        hint="give a file or a table, or declare order= so that one pass is enough",
+    )

@@ -1,0 +1,150 @@
+"""States add up when their inputs hold different sessions; every other merge is refused with the reason."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import numpy.typing as npt
+
+from heatgrid.states.state import Ints, Maps, State, Table, canonical
+from heatgrid.words.errors import UsageError
+
+
+def merge(a: State, b: State, *, same_run: bool = False) -> State:
+    """A new state of all that a and b counted. Both must be canonical.
+
+    same_run : parts of one run, cut by session: the proof by ids is not needed.
+    Errors: UsageError HG1301..HG1305.
+    """
+    refuse_unlike(a, b)
+    if not same_run:
+        refuse_overlap(a, b)
+    names = {dim: sorted({*a.names.get(dim, []), *b.names.get(dim, [])}) for dim in sorted({*a.names, *b.names})}
+    out = State(
+        plan=a.plan,
+        ledger=copy.deepcopy(a.ledger),
+        names=names,
+        tables={k: _merge_tables(a, b, k, names) for k in a.tables},
+        maps={k: _merge_maps(a, b, k, names) for k in a.maps},
+        totals={k: a.totals[k] + b.totals[k] for k in a.totals},
+        bounds=_bounds(a, b),
+        session_ids=_union(a, b),
+        inputs=sorted((*a.inputs, *b.inputs), key=str) if not same_run else a.inputs,
+        frame_note=a.frame_note or b.frame_note,
+        has=tuple(sorted({*a.has, *b.has})),
+    )
+    out.ledger.add(b.ledger)
+    return canonical(out)
+
+
+def refuse_unlike(a: State, b: State) -> None:
+    if a.metrics_version != b.metrics_version:
+        raise UsageError(
+            "the states were counted by different definitions", code="HG1301", where="metrics_version",
+            value=f"{a.metrics_version} and {b.metrics_version}", hint="build both anew with this version",
+        )  # fmt: skip
+    if a.plan.hash() != b.plan.hash():
+        mine, other = a.plan.as_dict(), b.plan.as_dict()
+        unlike = [k for k in mine if mine[k] != other.get(k)]
+        raise UsageError(
+            "the states were counted by different plans", code="HG1302", where=", ".join(unlike) or "plan",
+            value="; ".join(f"{k}: {mine[k]!r} and {other.get(k)!r}" for k in unlike),
+            hint="build both with the same options",
+        )  # fmt: skip
+    if (a.session_ids is None) != (b.session_ids is None):
+        raise UsageError(
+            "one state has sessions and the other has none", code="HG1303", where="session",
+            hint="map a session or user column in both",
+        )  # fmt: skip
+
+
+def refuse_overlap(a: State, b: State) -> None:
+    """The same input twice, or a session in both, would be counted twice."""
+    twice = [str(i["name"]) for i in a.inputs if i in b.inputs]
+    if twice:
+        raise UsageError(
+            "the same input is in both states", code="HG1304", where="inputs", value=", ".join(twice[:5]),
+            expected="inputs that differ", hint="merge states of different files",
+        )  # fmt: skip
+    if a.session_ids is None or b.session_ids is None:
+        return
+    both = len(a.session_ids) + len(b.session_ids) - len(_unique(np.concatenate([a.session_ids, b.session_ids])))
+    if both:
+        raise UsageError(
+            "some sessions are in both states", code="HG1305", where="session", value=f"{both:,} sessions",
+            expected="states that were cut between sessions: their dwell, visits and distinct counts would be wrong",
+            hint="build one state from all the files: heatgrid build A B -o AB.heat",
+        )  # fmt: skip
+
+
+def _union(a: State, b: State) -> Ints | None:
+    if a.session_ids is None or b.session_ids is None:
+        return None
+    return _unique(np.concatenate([a.session_ids, b.session_ids]))
+
+
+def _unique(rows: Ints) -> Ints:
+    return np.unique(rows, axis=0) if len(rows) else rows
+
+
+def _bounds(a: State, b: State) -> tuple[int, int] | None:
+    found = [x for x in (a.bounds, b.bounds) if x is not None]
+    return (min(x[0] for x in found), max(x[1] for x in found)) if found else None
+
+
+def _recoded(state: State, part: Table | Maps, names: dict[str, list[str]]) -> Ints:
+    keys = part.keys.copy()
+    for d, dim in enumerate(part.dims):
+        place = {name: i for i, name in enumerate(names[dim])}
+        recode = np.array([place[name] for name in state.names[dim]], np.int64)
+        keys[:, d] = recode[keys[:, d]] if len(recode) else keys[:, d]
+    return keys
+
+
+def _group(rows: Ints) -> tuple[Ints, npt.NDArray[np.intp]]:
+    """Distinct rows, and for each row the number of its distinct one."""
+    if rows.shape[1] == 0:
+        return rows[:1], np.zeros(len(rows), np.intp)
+    distinct, inverse = np.unique(rows, axis=0, return_inverse=True)
+    return distinct, inverse.reshape(-1)
+
+
+def _merge_tables(a: State, b: State, name: str, names: dict[str, list[str]]) -> Table:
+    ta, tb = a.tables[name], b.tables[name]
+    keys, place = _group(np.concatenate([_recoded(a, ta, names), _recoded(b, tb, names)]))
+    values = np.zeros((len(keys), len(ta.fields)), np.int64)
+    np.add.at(values, place, np.concatenate([ta.values, tb.values]))
+    shift = len(ta.keys)
+    entries = np.concatenate([ta.histogram, tb.histogram + np.array([shift, 0, 0])])
+    entries[:, 0] = place[entries[:, 0]]
+    cells, cell_place = _group(entries[:, :2])
+    counts = np.zeros(len(cells), np.int64)
+    np.add.at(counts, cell_place, entries[:, 2])
+    ids = None
+    if ta.ids is not None and tb.ids is not None:
+        ids = np.concatenate([ta.ids, tb.ids + np.array([shift, 0, 0])])
+        ids[:, 0] = place[ids[:, 0]]
+        ids = _unique(ids)
+    return Table(ta.dims, ta.fields, keys, values, np.column_stack([cells, counts]), ids)
+
+
+def _merge_maps(a: State, b: State, name: str, names: dict[str, list[str]]) -> Maps:
+    ma, mb = a.maps[name], b.maps[name]
+    keys, place = _group(np.concatenate([_recoded(a, ma, names), _recoded(b, mb, names)]))
+    values = np.zeros((len(keys), ma.values.shape[1]), np.int64)
+    both = np.concatenate([ma.values, mb.values])
+    np.add.at(values, place, both)
+    values[:, 2] = 0
+    np.maximum.at(values[:, 2], place, both[:, 2])
+    tiles = np.concatenate([ma.tiles, mb.tiles + np.array([len(ma.keys), 0])])
+    tiles[:, 0] = place[tiles[:, 0]]
+    tiles, tile_place = _group(tiles)
+    wide = np.int64 if values[:, 0].sum() >= 2**32 else np.result_type(ma.events.dtype, mb.events.dtype)
+    events = np.zeros((len(tiles), ma.events.shape[1]), wide)
+    sessions = np.zeros((len(tiles), ma.events.shape[1]), wide)
+    for part, start in ((ma, 0), (mb, len(ma.tiles))):
+        rows = tile_place[start : start + len(part.tiles)]
+        events[rows] += part.events.astype(wide, copy=False)
+        sessions[rows] += part.sessions.astype(wide, copy=False)
+    return Maps(ma.dims, keys, values, tiles, events, sessions)

@@ -1,0 +1,151 @@
+"""The result of a run as data: named integer arrays under sorted names, so that equal results are equal bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from heatgrid.words.ledger import Ledger
+from heatgrid.words.plan import METRICS_VERSION, Plan
+
+Ints = npt.NDArray[np.int64]
+
+USAGE_FIELDS = ("events", "clicks", "views", "sessions", "dwell_ms", "visits", "open_visits")
+KIND_FIELDS = ("events",)
+MAP_FIELDS = ("events", "sessions", "viewport_w")
+TILE_SIDE = 16
+TOTALS = ("sessions", "resumed", "views")
+
+
+@dataclass
+class Table:
+    """Rows of counters by key. ``keys[g, d]`` is a code of dimension ``dims[d]`` (see ``State.names``)."""
+
+    dims: tuple[str, ...]
+    fields: tuple[str, ...]
+    keys: Ints
+    values: Ints
+    histogram: Ints
+    """(row, octave * 64 + sub-bucket, count): durations of closed visits."""
+    ids: Ints | None = None
+    """(row, lo, hi): the distinct users of each row, where the plan asks for them."""
+
+
+@dataclass
+class Maps:
+    """Maps in tiles. ``keys`` are those of ``dims``, then layer, fixed, bucket as plain numbers."""
+
+    dims: tuple[str, ...]
+    keys: Ints
+    values: Ints
+    """Fields MAP_FIELDS; viewport_w is a maximum, the others are sums."""
+    tiles: Ints
+    """(map row, tile number) of each tile."""
+    events: npt.NDArray[Any]
+    sessions: npt.NDArray[Any]
+    """(tiles, 16 * 16) counters."""
+
+
+@dataclass
+class State:
+    """All that a run counted."""
+
+    plan: Plan
+    ledger: Ledger
+    names: dict[str, list[str]]
+    tables: dict[str, Table]
+    maps: dict[str, Maps]
+    totals: dict[str, int]
+    bounds: tuple[int, int] | None
+    """First and last time of accepted rows, in ms since 1970."""
+    session_ids: Ints | None
+    """(n, 2) sorted 128-bit hashes: the proof that two states hold different sessions. Personal data."""
+    inputs: list[dict[str, object]] = field(default_factory=list)
+    frame_note: str = ""
+    has: tuple[str, ...] = ()
+    """Canonical columns the input had, so that a missing metric can name what would unlock it."""
+    metrics_version: int = METRICS_VERSION
+
+
+def canonical(state: State) -> State:
+    """Names sorted, rows in the order of their keys, rows without any count dropped. In place."""
+    for table in state.tables.values():
+        _drop_empty(table)
+    for maps in state.maps.values():
+        _drop_empty_maps(maps)
+    for dim, names in state.names.items():
+        used = np.zeros(len(names), bool)
+        for part in (*state.tables.values(), *state.maps.values()):
+            for d, name in enumerate(part.dims):
+                if name == dim:
+                    used[part.keys[:, d]] = True
+        kept = sorted(name for name, u in zip(names, used, strict=True) if u)
+        place = {name: i for i, name in enumerate(kept)}
+        recode = np.array([place.get(name, -1) for name in names], np.int64)
+        for part in (*state.tables.values(), *state.maps.values()):
+            for d, name in enumerate(part.dims):
+                if name == dim:
+                    part.keys[:, d] = recode[part.keys[:, d]]
+        state.names[dim] = kept
+    for table in state.tables.values():
+        _sort_table(table)
+    for maps in state.maps.values():
+        _sort_maps(maps)
+    return state
+
+
+def row_order(keys: Ints) -> Ints:
+    """The permutation that sorts rows by their columns, the first column first."""
+    if keys.shape[1] == 0:
+        return np.arange(len(keys))
+    return np.lexsort(keys.T[::-1])
+
+
+def sort_rows(rows: Ints) -> Ints:
+    return rows[row_order(rows)]
+
+
+def _drop_empty(table: Table) -> None:
+    kept = np.flatnonzero(table.values.any(axis=1))
+    if len(kept) < len(table.keys):
+        place = np.full(len(table.keys), -1, np.int64)
+        place[kept] = np.arange(len(kept))
+        table.keys, table.values = table.keys[kept], table.values[kept]
+        table.histogram[:, 0] = place[table.histogram[:, 0]]
+        if table.ids is not None:
+            table.ids[:, 0] = place[table.ids[:, 0]]
+
+
+def _drop_empty_maps(maps: Maps) -> None:
+    kept = np.flatnonzero(maps.values[:, 0])
+    if len(kept) < len(maps.keys):
+        place = np.full(len(maps.keys), -1, np.int64)
+        place[kept] = np.arange(len(kept))
+        maps.keys, maps.values = maps.keys[kept], maps.values[kept]
+        maps.tiles[:, 0] = place[maps.tiles[:, 0]]
+
+
+def _sort_table(table: Table) -> None:
+    order = row_order(table.keys)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    table.keys, table.values = table.keys[order], table.values[order]
+    table.histogram[:, 0] = place[table.histogram[:, 0]]
+    table.histogram = sort_rows(table.histogram)
+    if table.ids is not None:
+        table.ids[:, 0] = place[table.ids[:, 0]]
+        table.ids = sort_rows(table.ids)
+
+
+def _sort_maps(maps: Maps) -> None:
+    order = row_order(maps.keys)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    maps.keys, maps.values = maps.keys[order], maps.values[order]
+    maps.tiles[:, 0] = place[maps.tiles[:, 0]]
+    order = row_order(maps.tiles)
+    if not np.array_equal(order, np.arange(len(order))):
+        maps.tiles, maps.events, maps.sessions = maps.tiles[order], maps.events[order], maps.sessions[order]

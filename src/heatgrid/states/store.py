@@ -1,0 +1,102 @@
+"""States as bytes: a magic word, the SHA-256 of what follows, then a plain .npz (no pickle) with a JSON header."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import Any
+
+import numpy as np
+
+from heatgrid.states.state import Maps, State, Table
+from heatgrid.words.errors import InputError
+from heatgrid.words.ledger import Ledger
+from heatgrid.words.plan import METRICS_VERSION, Plan
+
+MAGIC = b"HEATGRID"
+VERSION = 1
+
+
+def to_bytes(state: State) -> bytes:
+    arrays: dict[str, Any] = {}
+    for name, table in state.tables.items():
+        for part in ("keys", "values", "histogram", "ids"):
+            if getattr(table, part) is not None:
+                arrays[f"table/{name}/{part}"] = getattr(table, part)
+    for name, maps in state.maps.items():
+        for part in ("keys", "values", "tiles", "events", "sessions"):
+            arrays[f"maps/{name}/{part}"] = getattr(maps, part)
+    if state.session_ids is not None:
+        arrays["session_ids"] = state.session_ids
+    header = {
+        "version": VERSION,
+        "metrics_version": state.metrics_version,
+        "plan": state.plan.as_dict(),
+        "ledger": state.ledger.as_dict(),
+        "names": state.names,
+        "totals": state.totals,
+        "bounds": state.bounds,
+        "inputs": state.inputs,
+        "frame_note": state.frame_note,
+        "has": state.has,
+        "tables": {n: {"dims": t.dims, "fields": t.fields} for n, t in state.tables.items()},
+        "maps": {n: {"dims": m.dims} for n, m in state.maps.items()},
+    }
+    arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
+    body = io.BytesIO()
+    np.savez_compressed(body, allow_pickle=False, **arrays)
+    data = body.getvalue()
+    return MAGIC + hashlib.sha256(data).digest() + data
+
+
+def from_bytes(data: bytes, where: str) -> State:
+    """Errors: InputError HG2401 (not a state), HG2402 (damaged), HG2403 (another version)."""
+    body = data[40:]
+    if data[:8] != MAGIC:
+        raise InputError("this is not a saved state", code="HG2401", where=where, expected="a .heat file of heatgrid")
+    if hashlib.sha256(body).digest() != data[8:40]:
+        raise InputError(
+            "the saved state is damaged: its checksum does not fit", code="HG2402", where=where,
+            hint="build it anew, or fetch it again",
+        )  # fmt: skip
+    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+        header = json.loads(arrays["header"].tobytes())
+        if header["version"] != VERSION or header["metrics_version"] != METRICS_VERSION:
+            raise InputError(
+                "the saved state is of another version", code="HG2403", where=where,
+                value=f"format {header['version']}, metrics {header['metrics_version']}",
+                expected=f"format {VERSION}, metrics {METRICS_VERSION}", hint="build it anew with this version",
+            )  # fmt: skip
+        tables = {
+            name: Table(
+                dims=tuple(t["dims"]),
+                fields=tuple(t["fields"]),
+                keys=arrays[f"table/{name}/keys"],
+                values=arrays[f"table/{name}/values"],
+                histogram=arrays[f"table/{name}/histogram"],
+                ids=arrays[f"table/{name}/ids"] if f"table/{name}/ids" in arrays else None,
+            )
+            for name, t in header["tables"].items()
+        }
+        maps = {
+            name: Maps(
+                tuple(m["dims"]),
+                *(arrays[f"maps/{name}/{part}"] for part in ("keys", "values", "tiles", "events", "sessions")),
+            )
+            for name, m in header["maps"].items()
+        }
+        session_ids = arrays["session_ids"] if "session_ids" in arrays else None
+    return State(
+        plan=Plan.from_dict(header["plan"]),
+        ledger=Ledger.from_dict(header["ledger"]),
+        names=header["names"],
+        tables=tables,
+        maps=maps,
+        totals=header["totals"],
+        bounds=tuple(header["bounds"]) if header["bounds"] else None,
+        session_ids=session_ids,
+        inputs=header["inputs"],
+        frame_note=header["frame_note"],
+        has=tuple(header["has"]),
+    )

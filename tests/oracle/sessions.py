@@ -1,0 +1,540 @@
+"""The oracle: plain Python over lists of dicts, one readable rule after the other, slow, importing nothing of ours.
+
+``resolve(files, plan, unit=...)`` reads ``files`` (a list of files, in the order of their rank; a file is a list of
+rows; a row is a dict of canonical names, ``None`` for null, ``time`` a whole number of ``unit`` since 1970) under a
+plain dict of plan fields and says for each accepted row its session, view, page, feature and dwell. ``table``,
+``maps``, ``points`` and ``summary`` then count. All results are plain dicts, lists, strings and integers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
+
+PLAN = {
+    "maps": ("clicks",), "cell": 8, "extent": None, "frame": "page", "by": (), "every": None, "tz": "UTC",
+    "areas": None, "tables": ("features", "pages"), "distinct": (), "idle_ms": 30_000, "session_gap": None,
+    "lateness_ms": 60_000, "dedupe": None, "min_sessions": 0, "moves_sessions": False, "kinds": None,
+    "url_rules": True, "time_range": (2000, 2101),
+}  # fmt: skip
+CANVAS = (0.0, 16_384.0, 0.0, 262_144.0)
+TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+HALF_HOUR_MS = 30 * 60 * 1000
+NONE = "(none)"
+ALL = "(all)"
+WAKING = {"visible", "pageview", "click", "move", "scroll", "input"}
+WORDS = {
+    "pageview": ["pageview", "page_view", "page-view", "$pageview", "view", "pageload", "page_load", "screen",
+                 "screen_view"],
+    "click": ["click", "press", "tap", "left_click", "leftclick", "mouseclick", "$mp_click"],
+    "move": ["move", "mousemove", "mouse_move", "pointermove", "pointer_move"],
+    "rest": ["rest"],
+    "scroll": ["scroll", "wheel", "$mp_scroll"],
+    "resize": ["resize", "viewport_resize"],
+    "input": ["input", "change", "keypress", "keydown", "typing"],
+    "focus": ["focus"],
+    "blur": ["blur"],
+    "hidden": ["hidden", "hide"],
+    "visible": ["visible", "show"],
+    "error": ["error", "exception", "$exception", "js_error"],
+    "exposure": ["exposure", "expose", "impression"],
+    "custom": ["custom"],
+}  # fmt: skip
+
+
+# ---- one value at a time ------------------------------------------------------------------------------------------
+
+
+def finite(value) -> bool:
+    """A number that is there: not null, not NaN, not infinite."""
+    return value is not None and math.isfinite(value)
+
+
+def known_width(value) -> bool:
+    return finite(value) and value > 0
+
+
+def bucket_of(width) -> str:
+    if width is None:
+        return "unknown"
+    if width < 600:
+        return "0-600"
+    if width < 1024:
+        return "600-1024"
+    if width < 1440:
+        return "1024-1440"
+    return "1440+"
+
+
+def kind_of(word, own_words) -> str:
+    """The plan's own words come first, then the published synonyms, both case-blind; other words stay."""
+    if word is None:
+        return "custom"
+    for words in ({k: [w.strip().lower() for w in v] for k, v in (own_words or {}).items()}, WORDS):
+        for kind, synonyms in words.items():
+            if word.strip().lower() in synonyms:
+                return kind
+    return word
+
+
+def page_of(value, url_rules: bool) -> str | None:
+    """Host, query, plain fragment and trailing slash dropped; ids and e-mail addresses replaced; a plain name stays."""
+    if value is None:
+        return None
+    text = str(value)
+    if not url_rules:
+        return text
+    without_host = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "", text)
+    if without_host == text and text[:1] not in ("/", "?") and text[:2] != "#/":
+        return text
+    path, _, fragment = without_host.partition("#")
+    key = _clean(path.split("?")[0]) or "/"
+    if fragment.startswith("/"):
+        key += "#" + (_clean(fragment.split("?")[0]) or "/")
+    return key
+
+
+def _clean(path: str) -> str:
+    parts = []
+    for part in path.rstrip("/").split("/"):
+        is_uuid = re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", part)
+        if part.isdecimal() or is_uuid or re.fullmatch(r"[0-9a-fA-F]{8,}", part):
+            parts.append(":id")
+        elif "@" in unquote(part) and re.fullmatch(r"[^@/\s]+@[^@/\s]+\.[^@/\s.]+", unquote(part)):
+            parts.append(":email")
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def name_of(value) -> str:
+    """A segment value as the key of a result."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def period_of(time: int, unit: str, every: str | None, tz: str) -> str | None:
+    if every is None:
+        return None
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time // TICKS[unit])
+    local = moment.astimezone(ZoneInfo(tz))
+    if every == "hour":
+        return f"{local.year:04d}-{local.month:02d}-{local.day:02d}T{local.hour:02d}"
+    if every == "day":
+        return f"{local.year:04d}-{local.month:02d}-{local.day:02d}"
+    if every == "week":
+        year, week, _ = local.isocalendar()
+        return f"{year:04d}-W{week:02d}"
+    return f"{local.year:04d}-{local.month:02d}"
+
+
+def lower_edge(ms: int) -> int:
+    """What the histogram remembers of a duration: exact below 64, then the lower edge of 64 steps an octave."""
+    width = 1
+    while ms // width >= 128:
+        width *= 2
+    return ms // width * width
+
+
+def percentile(durations: list[int], percent: int) -> int | None:
+    """Nearest rank: the smallest value with at least percent % of all at or below it."""
+    if not durations:
+        return None
+    rank = max(1, -(-percent * len(durations) // 100))
+    return lower_edge(sorted(durations)[rank - 1])
+
+
+# ---- rows to sessions ---------------------------------------------------------------------------------------------
+
+
+def resolve(files, plan=None, *, unit="us", columns=None) -> dict:
+    """Every accepted row with its session, view, page, feature and dwell; ``columns`` names the mapped columns."""
+    plan = {**PLAN, **(plan or {})}
+    if columns is None:
+        columns = {name for rows in files for row in rows for name in row}
+    columns = set(columns)
+    reader = _Reader(plan, unit, columns)
+    for rank, rows in enumerate(files):
+        for number, row in enumerate(rows):
+            reader.take(rank, number, row)
+    return reader.finish()
+
+
+class _Reader:
+    def __init__(self, plan, unit, columns) -> None:
+        self.plan, self.unit, self.columns = plan, unit, columns
+        self.by_session_column = "session" in columns
+        self.has_sessions = "session" in columns or "user" in columns
+        self.read = 0
+        self.rejected = Counter()
+        self.groups = defaultdict(list)  # id of a session (or None where there are no sessions) -> [(order, row)]
+        self.events, self.tabs, self.sessions, self.resumed = [], [], 0, 0
+
+    def take(self, rank, number, row) -> None:
+        """One row of the input: rejected for what it holds itself, or put with its session."""
+        self.read += 1
+        reason = self._unusable(row)
+        if reason:
+            self.rejected[reason] += 1
+            return
+        if self.by_session_column:
+            group = row["session"]
+        elif self.has_sessions:
+            group = (row["user"], row.get("tab"))
+        else:
+            group = None
+        seq = row.get("seq")
+        order = (row["time"], seq is not None, seq if seq is not None else 0, rank, number)
+        self.groups[group].append((order, row))
+
+    def _unusable(self, row) -> str | None:
+        time = row.get("time")
+        if time is None or not self._in_range(time):
+            return "time"
+        if self.by_session_column:
+            if row.get("session") is None:
+                return "session"
+        elif self.has_sessions and row.get("user") is None:
+            return "session"
+        count = row.get("count")
+        if count is not None and not (math.isfinite(count) and count == math.floor(count) and count > 0):
+            return "count"
+        return None
+
+    def _in_range(self, time) -> bool:
+        if self.plan["time_range"] is None:
+            return True
+        first, last = self.plan["time_range"]
+        return self._year(first) <= time < self._year(last)
+
+    def _year(self, year) -> int:
+        days = (datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
+        return days * 86_400 * TICKS[self.unit]
+
+    def _ms(self, time) -> int:
+        return time * 1000 // TICKS[self.unit]
+
+    def finish(self) -> dict:
+        for rows in self.groups.values():
+            rows.sort(key=lambda pair: pair[0])
+            if self.has_sessions:
+                for session in self._cut(rows):
+                    self._walk(session)
+            else:
+                for _, row in rows:
+                    self._row_alone(row)
+        return {
+            "plan": self.plan,
+            "unit": self.unit,
+            "has_sessions": self.has_sessions,
+            "has_users": "user" in self.columns,
+            "events": self.events,
+            "tabs": self.tabs,
+            "sessions": self.sessions if self.has_sessions else None,
+            "resumed": self.resumed,
+            "ledger": {
+                "read": self.read,
+                "accepted": len(self.events),
+                "filtered": 0,
+                "rejected": {reason: n for reason, n in self.rejected.items() if n},
+            },
+        }
+
+    def _cut(self, rows) -> list[list[dict]]:
+        """The runs of one id between its gaps, without duplicates; a dropped duplicate leaves no trace."""
+        gap = self.plan["session_gap"]
+        if gap is None and not self.by_session_column:
+            gap = HALF_HOUR_MS
+        runs, seen, last = [], set(), None
+        for _, row in rows:
+            starts = last is None or (gap is not None and self._ms(row["time"]) - self._ms(last) >= gap)
+            if starts:
+                seen = set()
+            mark = self._identity(row)
+            if mark is not None and mark in seen:
+                self.rejected["duplicate"] += 1
+                continue
+            seen.add(mark)
+            if starts:
+                runs.append([])
+            runs[-1].append(row)
+            last = row["time"]
+        if self.by_session_column:
+            self.resumed += len(runs) - 1
+        return runs
+
+    def _identity(self, row):
+        if self.plan["dedupe"] == "rows":
+            return tuple(repr(row.get(name)) for name in sorted(self.columns))
+        return row.get("event_id")
+
+    # ---- inside a session -----------------------------------------------------------------------------------------
+
+    def _walk(self, rows) -> None:
+        number = self.sessions
+        self.sessions += 1
+        views = {}  # view id -> view, where a view column rules
+        tabs = {}  # tab -> what is known of it now
+        for row in rows:
+            tab = tabs.setdefault(row.get("tab"), {"view": None, "hidden": False, "scroll": 0.0, "events": []})
+            if finite(row.get("scroll_y")):
+                tab["scroll"] = float(row["scroll_y"])
+            event = self._event(row, tab["scroll"])
+            event["session"] = number
+            event["view"] = self._view(row, event, tab, views)
+            event["opens"] = not event["view"]["events"]
+            event["view"]["events"].append(event)
+            if event["kind"] == "hidden":
+                tab["hidden"] = True
+            elif event["kind"] in WAKING:
+                tab["hidden"] = False
+            event["hidden"] = tab["hidden"]
+            tab["events"].append(event)
+        for tab in tabs.values():
+            self.tabs.append(tab["events"])
+            for a, b in zip(tab["events"], tab["events"][1:], strict=False):
+                if not a["hidden"]:
+                    a["dwell"] = min(b["ms"] - a["ms"], self.plan["idle_ms"])
+
+    def _view(self, row, event, tab, views) -> dict:
+        """The view of a row, opened by it or known before."""
+        page = event["page"]
+        current = tab["view"]
+        if "view" in self.columns:
+            view_id = row.get("view")
+            if view_id is not None:
+                current = views.setdefault(view_id, {"page": page, "events": []})
+            elif current is None:
+                current = {"page": page, "events": []}
+        elif current is None or event["kind"] == "pageview" or (page is not None and page != current["page"]):
+            current = {"page": page, "events": []}
+        tab["view"] = current
+        return current
+
+    def _row_alone(self, row) -> None:
+        scroll = float(row["scroll_y"]) if finite(row.get("scroll_y")) else 0.0
+        event = self._event(row, scroll)
+        event.update(session=None, view={"page": event["page"], "events": [event]}, opens=False)
+        self.events.append(event)
+
+    def _event(self, row, scroll) -> dict:
+        plan = self.plan
+        page = page_of(row.get("page"), plan["url_rules"]) if "page" in self.columns else ALL
+        fixed = bool(row.get("fixed"))
+        x, y = row.get("x"), row.get("y")
+        point = None
+        if finite(x) and finite(y):
+            point = (float(x), float(y) + scroll if plan["frame"] == "viewport" and not fixed else float(y))
+        width = row.get("viewport_w") if known_width(row.get("viewport_w")) else None
+        event = {
+            "time": row["time"],
+            "ms": self._ms(row["time"]),
+            "kind": kind_of(row.get("kind"), plan["kinds"]),
+            "page": page,
+            "page_key": NONE if page is None else page,
+            "fixed": fixed,
+            "point": point,
+            "width": width,
+            "touch": str(row.get("pointer")).lower() == "touch",
+            "weight": 1 if row.get("count") is None else int(row["count"]),
+            "user": row.get("user"),
+            "by": {name: name_of(row.get(name)) for name in (*plan["by"], "account")},
+            "period": period_of(row["time"], self.unit, plan["every"], plan["tz"]),
+            "dwell": 0,
+        }
+        feature = row.get("feature")
+        event["feature"] = self._area(event) if feature is None else str(feature)
+        if self.has_sessions:
+            self.events.append(event)
+        return event
+
+    def _area(self, event) -> str | None:
+        best = None
+        for area in self.plan["areas"] or ():
+            if not _holds(area, event):
+                continue
+            size = (area["x1"] - area["x0"]) * (area["y1"] - area["y0"])
+            if best is None or size < best[0]:
+                best = (size, area["name"])
+        return None if best is None else best[1]
+
+
+def _holds(area, event) -> bool:
+    if event["point"] is None:
+        return False
+    x, y = event["point"]
+    if not (area["x0"] <= x < area["x1"] and area["y0"] <= y < area["y1"]):
+        return False
+    if area.get("page") is not None and area["page"] != event["page_key"]:
+        return False
+    low, high, width = area.get("min_width"), area.get("max_width"), event["width"]
+    if (low is not None or high is not None) and width is None:
+        return False
+    return (low is None or width >= low) and (high is None or width < high)
+
+
+# ---- counting -----------------------------------------------------------------------------------------------------
+
+
+def table(result, name, by=(), every=False) -> dict:
+    """``features`` or ``pages``: {(name, *segments in the order of ``by``[, period]): its columns}.
+
+    Visits are runs of one key, so those of segments need not add up to those of totals.
+    """
+
+    def key_of(event):
+        first = event["feature"] if name == "features" else event["page_key"]
+        if first is None:
+            return None
+        return (first, *(event["by"][column] for column in by), *((event["period"],) if every else ()))
+
+    rows = {}
+    for event in result["events"]:
+        key = key_of(event)
+        if key is None:
+            continue
+        row = rows.setdefault(key, {"events": 0, "clicks": 0, "views": 0, "dwell_ms": 0, "visits": 0,
+                                    "open_visits": 0, "sessions": set(), "users": set(), "closed": []})  # fmt: skip
+        row["events"] += event["weight"]
+        row["clicks"] += event["weight"] if event["kind"] == "click" else 0
+        row["views"] += 1 if event["opens"] else 0
+        row["dwell_ms"] += event["dwell"]
+        row["sessions"].add(event["session"])
+        if event["user"] is not None:
+            row["users"].add(event["user"])
+    for events in result["tabs"]:
+        for key, dwell, is_open in _visits(events, key_of):
+            rows[key]["visits"] += 1
+            if is_open:
+                rows[key]["open_visits"] += 1
+            else:
+                rows[key]["closed"].append(dwell)
+    return {key: _finish_row(result, name, row) for key, row in rows.items()}
+
+
+def _visits(events, key_of) -> list:
+    """(key, dwell, open) of the maximal runs of one key inside one view of one (session, tab)."""
+    visits, before = [], None
+    for event in events:
+        here = (key_of(event), id(event["view"]))
+        if here[0] is not None:
+            if here != before:
+                visits.append([here[0], 0, False])
+            visits[-1][1] += event["dwell"]
+        before = here
+    if visits and before[0] is not None:
+        visits[-1][2] = True
+    return visits
+
+
+def _finish_row(result, name, row) -> dict:
+    done = {"events": row["events"], "clicks": row["clicks"]}
+    if name == "pages":
+        done["views"] = row["views"]
+    done["sessions"] = len(row["sessions"])
+    for column in ("dwell_ms", "visits", "open_visits"):
+        done[column] = row[column]
+    for percent in (50, 90, 99):
+        done[f"p{percent}_ms"] = percentile(row["closed"], percent)
+    if not result["has_sessions"]:
+        for column in set(done) - {"events", "clicks"}:
+            done[column] = None
+    if "users" in result["plan"]["distinct"]:
+        done["users"] = len(row["users"]) if result["has_users"] else None
+    return done
+
+
+def layer_of(event) -> str | None:
+    if event["kind"] == "click":
+        return "clicks"
+    if event["kind"] == "move" and not event["touch"]:
+        return "moves"
+    return None
+
+
+def cell_of(plan, point) -> tuple[int, int] | None:
+    """(iy, ix), or None outside; tested on the float before any cast."""
+    x0, x1, y0, y1 = (float(v) for v in (plan["extent"] or CANVAS))
+    cell = plan["cell"]
+    width, height = (float(c) for c in (cell if isinstance(cell, (tuple, list)) else (cell, cell)))
+    nx, ny = math.ceil((x1 - x0) / width), math.ceil((y1 - y0) / height)
+    fx, fy = (point[0] - x0) / width, (point[1] - y0) / height
+    if not (0 <= fx < nx and 0 <= fy < ny):
+        return None
+    return math.floor(fy), math.floor(fx)
+
+
+def view_bucket(event) -> str:
+    """The first known width of the view's rows, in their order."""
+    widths = [e["width"] for e in event["view"]["events"] if e["width"] is not None]
+    return bucket_of(widths[0] if widths else None)
+
+
+def maps(result) -> dict:
+    """{(layer, page, bucket, fixed, segments, period): {(iy, ix): (events, sessions or None)}}."""
+    plan = result["plan"]
+    counts = defaultdict(lambda: defaultdict(lambda: [0, set()]))
+    for event in result["events"]:
+        layer = layer_of(event)
+        if layer not in plan["maps"] or event["point"] is None:
+            continue
+        cell = cell_of(plan, event["point"])
+        if cell is None:
+            continue
+        segments = tuple(event["by"][column] for column in plan["by"])
+        key = (layer, event["page_key"], view_bucket(event), event["fixed"], segments, event["period"])
+        counts[key][cell][0] += event["weight"]
+        counts[key][cell][1].add(event["session"])
+
+    def sessions(layer, found):
+        wanted = result["has_sessions"] and (layer == "clicks" or plan["moves_sessions"])
+        return len(found) if wanted else None
+
+    return {
+        key: {cell: (events, sessions(key[0], found)) for cell, (events, found) in cells.items()}
+        for key, cells in counts.items()
+    }
+
+
+def points(result) -> dict:
+    """{layer: rows = used + outside + invalid}, in rows, whatever they weigh."""
+    ledgers = {layer: {"rows": 0, "used": 0, "outside": 0, "invalid": 0} for layer in result["plan"]["maps"]}
+    for event in result["events"]:
+        layer = layer_of(event)
+        if layer not in ledgers:
+            continue
+        ledgers[layer]["rows"] += 1
+        if event["point"] is None:
+            ledgers[layer]["invalid"] += 1
+        elif cell_of(result["plan"], event["point"]) is None:
+            ledgers[layer]["outside"] += 1
+        else:
+            ledgers[layer]["used"] += 1
+    return ledgers
+
+
+def summary(result) -> dict:
+    """Totals of the run; ``first`` and ``last`` in ticks of the unit; ``None`` for what no column can give."""
+    events, plan = result["events"], result["plan"]
+    users = None
+    if "users" in plan["distinct"] and result["has_users"]:
+        users = len({e["user"] for e in events if e["user"] is not None})
+    return {
+        "rows": len(events),
+        "sessions": result["sessions"],
+        "resumed": result["resumed"],
+        "views": sum(e["opens"] for e in events) if result["has_sessions"] else None,
+        "users": users,
+        "pages": len({e["page_key"] for e in events}),
+        "features": len({e["feature"] for e in events if e["feature"] is not None}),
+        "first": min((e["time"] for e in events), default=None),
+        "last": max((e["time"] for e in events), default=None),
+        "kinds": dict(Counter(e["kind"] for e in events)),
+    }
