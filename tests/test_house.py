@@ -1,4 +1,4 @@
-"""The house itself: imports go down only, light things stay light, nothing of this or that machine is in the repository."""
+"""The house itself: imports go down only, light things stay light, no machine's own things are in the repository."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,9 +51,8 @@ def imports(path: Path, package: str) -> Iterator[tuple[int, str]]:
                 base = ".".join(parents[: len(parents) - node.level + 1] + ([base] if base else []))
             for name in node.names:  # `from heatgrid import cpu` names a part in its last word
                 yield node.lineno, f"{base}.{name.name}"
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
-            if isinstance(node.args[0], ast.Constant):
-                yield node.lineno, str(node.args[0].value)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from ((node.lineno, str(name.value)) for name in node.args if isinstance(name, ast.Constant))
 
 
 def breaches(path: Path, inner: Path) -> Iterator[str]:
@@ -115,18 +115,74 @@ def test_the_oracle_knows_nothing_of_heatgrid() -> None:
     assert seen == []
 
 
-def loaded_by(*arguments: str) -> set[str]:
-    """The heavy modules that a fresh interpreter holds after running `python *arguments`."""
-    probe = (
-        "import atexit, runpy, sys\n"
-        "atexit.register(lambda: print('LOADED', *sorted({m.partition('.')[0] for m in sys.modules}), file=sys.stderr))\n"
-        "sys.argv = sys.argv[1:]\n"
-        "exec(sys.argv[1]) if sys.argv[0] == '-c' else runpy.run_module(sys.argv[1], run_name='__main__')\n"
-    )
-    command = [sys.executable, "-c", probe, *arguments]
-    if arguments[0] == "-m":
-        command = [sys.executable, "-c", probe.replace("sys.argv = sys.argv[1:]", ""), *arguments[1:]]
-        command[2] = command[2].replace("exec(sys.argv[1]) if sys.argv[0] == '-c' else ", "").replace("sys.argv[1]", "sys.argv[0]")
+def loaded_by(code: str) -> set[str]:
+    """The heavy modules that a fresh interpreter holds after running ``code``."""
+    probe = f"import sys\n{code}\nprint('LOADED', *{{m.partition('.')[0] for m in sys.modules}}, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
+    return set(done.stderr.split("LOADED")[1].split()) & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import heatgrid",
+        "import heatgrid; heatgrid.Plan(), heatgrid.HeatgridError",
+        "from heatgrid.cli import main; assert main(['--help']) == 0",
+        "from heatgrid.cli import main; assert main(['report', '--help']) == 0",
+        "from heatgrid.cli import main; assert main(['features', 'x.parquet', '--cell', '0']) == 2",
+    ],
+)
+def test_light_things_load_nothing_heavy(code: str) -> None:
+    assert loaded_by(code) == set()
+
+
+def test_the_probe_sees_what_is_loaded() -> None:
+    assert "pyarrow" in loaded_by("import pyarrow")
+
+
+def test_help_leaves_the_drawing_library_of_the_terminal_alone() -> None:
+    code = "from heatgrid.cli import main; main(['--help']); assert not {'rich', 'pydantic'} & set(sys.modules)"
+    assert loaded_by(code) == set()
+
+
+def tracked() -> list[Path]:
+    """Files of the repository, as git knows them; outside of one, every file of the source tree."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    line = next(line for line in done.stderr.splitlines() if line.startswith("LOADED"))
-    return set(line.split()[1:]) & set(HEAVY)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+FORBIDDEN = {
+    "a registry's host": r"py" r"pi\.org|python" r"hosted\.org|npm" r"js\.(org|com)|deb" r"ian\.(org|net)",
+    "a path of one machine": r"(?<![\w.~])/(work|root|home/\w+)/|/opt/py" r"pi",
+    "another's workshop": r"\.lib" r"rary/",
+}
+
+
+def test_no_file_names_a_registry_or_one_machine() -> None:
+    seen = []
+    for path in tracked():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        for what, pattern in FORBIDDEN.items():
+            seen += [f"{path.relative_to(ROOT)}: {what}: {found[0]}" for found in re.finditer(pattern, text)]
+    assert seen == []
+
+
+def test_the_lock_holds_versions_and_hashes_only() -> None:
+    package = re.compile(r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+( ; [^/@]+)? \\$")
+    digest = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not package.match(line) and not digest.match(line)] == []
+
+
+def test_the_lock_holds_every_requirement() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["test"], "uv", "editables"]
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    names = {re.split(r"[<>=!~\[ ;]", line, maxsplit=1)[0].lower().replace("_", "-") for line in asked}
+    assert names <= set(re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE))

@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from heatgrid.api import load, merge, read, run
-    from heatgrid.arrays import bin_points, dwell, smooth
+    from heatgrid.arrays import bin_points, smooth
+    from heatgrid.dwelling import dwell
     from heatgrid.heat import Heat
     from heatgrid.outputs.grid import Grid
     from heatgrid.words.areas import Area
@@ -26,7 +27,7 @@ _HOMES = {
     "HeatgridError": "heatgrid.words.errors",
     "Plan": "heatgrid.words.plan",
     "bin_points": "heatgrid.arrays",
-    "dwell": "heatgrid.arrays",
+    "dwell": "heatgrid.dwelling",
     "load": "heatgrid.api",
     "merge": "heatgrid.api",
     "read": "heatgrid.api",

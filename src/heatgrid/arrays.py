@@ -12,11 +12,11 @@ import numpy as np
 from heatgrid.cpu.cell import make_axis
 from heatgrid.engine.bins import LARGEST_PRIVATE, Bits, Limits, Span, Target, count_points
 from heatgrid.engine.blur import BOUNDARIES, MOST_RADIUS, radius_of, smooth_stack
+from heatgrid.engine.columns import Column, Piece, Validity, align, column, writable
 from heatgrid.engine.pool import thread_count
 from heatgrid.engine.room import available_bytes
 from heatgrid.gpu.availability import why_not
 from heatgrid.outputs.grid import Grid
-from heatgrid.sources.columns import Column, Piece, Validity, align, column, writable
 from heatgrid.words.errors import DeviceError, LimitError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def bin_points(
 
     Parameters
     ----------
-    x, y : one number a point, of any integer or float type (64-bit integers beyond 2^53 are rounded to float64, decimals
-        are cast): NumPy arrays, contiguous or not, masked arrays, and anything Arrow (arrays, chunked arrays, Series of
-        Polars or pandas) by protocol. Nulls are taken from the validity bitmap.
+    x, y : one number a point, of any integer or float type (64-bit integers beyond 2^53 are rounded to float64,
+        decimals are cast): NumPy arrays, contiguous or not, masked arrays, and anything Arrow (arrays, chunked arrays,
+        Series of Polars or pandas) by protocol. Nulls are taken from the validity bitmap.
     shape : (ny, nx) cells.
     extent : (x0, x1, y0, y1); the cell is then (x1 - x0) / nx by (y1 - y0) / ny.
     cell : edge of a cell, or (width, height); the grid then starts at the extent's corner, or at (0, 0). Given both,
@@ -172,7 +172,7 @@ def _backend(backend: str) -> str:
 
 def _numbers(where: str, value: object, n: int, expected: str, least: float) -> tuple[float, ...]:
     """n finite numbers >= least; one number stands for all."""
-    pair = list(value) if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1 else [value] * n  # type: ignore[arg-type]
+    pair = list(value) if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1 else [value] * n
     ok = len(pair) == n and all(
         isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in pair
     )

@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 import heatgrid
 from heatgrid.cli import demo, doctor, maps, plan, report, states, tables
 from heatgrid.cli.options import spread
+from heatgrid.cli.text import put
 
 _ABOUT = """Event dumps of any size into usage heatmaps: maps, times and tables, counted exactly.
 
@@ -33,30 +34,22 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan.plan,
     "doctor": doctor.doctor,
 }
+_HEADINGS = ("Input", "Dump", "Result", "Table", "Which", "Looks", "Reading", "Counting", "Running", "Common")
 
 
 class Command(TyperCommand):
     """A command whose help lists its options under their headings."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        panels: dict[str, list[tuple[str, str]]] = {}
+        found: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None:
-                panel = getattr(param, "rich_help_panel", None) or (
-                    "Input" if param.param_type_name == "argument" else "Common"
-                )
-                panels.setdefault(panel, []).append(record)
-        for panel in sorted(panels, key=_place):
-            with formatter.section(panel):
-                formatter.write_dl(panels[panel])
-
-
-_PANELS = ("Input", "Result", "Picture", "Reading", "Counting", "Running", "Common")
-
-
-def _place(panel: str) -> int:
-    return _PANELS.index(panel)
+                other = "Input" if param.param_type_name == "argument" else "Common"
+                found.setdefault(getattr(param, "rich_help_panel", None) or other, []).append(record)
+        for heading in sorted(found, key=_HEADINGS.index):
+            with formatter.section(heading):
+                formatter.write_dl(found[heading])
 
 
 def app() -> typer.Typer:
@@ -74,7 +67,7 @@ def app() -> typer.Typer:
 
 def _version(value: bool) -> None:
     if value:
-        print(f"heatgrid {heatgrid.__version__}")
+        put(f"heatgrid {heatgrid.__version__}")
         raise typer.Exit
 
 

@@ -4,52 +4,56 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Annotated
+from dataclasses import dataclass
 
 from heatgrid.cli import summary
 from heatgrid.cli.options import Common, Counting, Reading, Running, opt
+from heatgrid.cli.progress import Bar
 from heatgrid.cli.report import LAYERS, PERIOD
-from heatgrid.cli.text import say
+from heatgrid.cli.text import clean, say
 from heatgrid.cli.work import heat_of
-from heatgrid.outputs.text import visible
 from heatgrid.words.errors import UsageError
 
 ROWS = 1_000_000
 FILE, REPORT = "events.parquet", "report"
 
 
-def demo(
-    common: Common,
-    out: Annotated[str, opt("--out", "-o", metavar="DIR", panel="Result", help="Where it goes [demo].")] = "demo",
-    rows: Annotated[int, opt("--rows", metavar="N", panel="Result", help="How many events [1000000].")] = ROWS,
-    seed: Annotated[int, opt("--seed", metavar="N", panel="Result", help="Another dump of the same kind [0].")] = 0,
-) -> None:
-    """A realistic dump of events (seeded) and the report of it: the first thing to run."""
-    if rows < 1 or seed < 0:
+@dataclass(kw_only=True)
+class Dump:
+    out: str = opt("--out -o", "DIR", "Where it goes [demo].", "demo")
+    rows: int = opt("--rows", "N", "How many events [1000000].", ROWS)
+    seed: int = opt("--seed", "N", "Another seed, another dump of the same kind [7].", 7)
+
+
+def demo(*, dump: Dump, common: Common) -> None:
+    """A realistic dump and the report of it.
+
+    The first thing to run: DIR/events.parquet (seeded, with dirty rows planted and counted) and DIR/report.
+    """
+    if dump.rows < 1 or dump.seed < 0:
         raise UsageError(
-            "no such dump",
-            code="HG1023",
-            where="--rows, --seed",
-            value=f"{rows}, {seed}",
-            expected="rows >= 1, seed >= 0",
-        )
+            "no such dump", code="HG1023", where="--rows, --seed", value=f"{dump.rows}, {dump.seed}",
+            expected="at least one row, a seed >= 0",
+        )  # fmt: skip
     from heatgrid.demo.generate import write
 
-    os.makedirs(out, exist_ok=True)
-    path = os.path.join(out, FILE)
+    os.makedirs(dump.out, exist_ok=True)
+    path = os.path.join(dump.out, FILE)
     started = time.monotonic()
-    counts = write(path, rows, seed=seed).as_dict()
+    with Bar(not common.quiet) as bar:
+        counts = write(path, dump.rows, seed=dump.seed, progress=bar).as_dict()
     if not common.quiet:
-        say(f"made {rows:,} events in {time.monotonic() - started:.1f} s: {visible(path)}")
-        say("planted: " + ", ".join(_planted(counts)))
+        say(f"made {dump.rows:,} events in {time.monotonic() - started:.1f} s: {clean(path)}")
+        say("planted: " + ", ".join(planted(counts)))
     heat = heat_of([path], Reading(), Counting(), Running(), common, maps=LAYERS, every=PERIOD)
-    index = heat.report(os.path.join(out, REPORT))
+    index = heat.report(os.path.join(dump.out, REPORT))
     if common.json:
         summary.as_json("demo", heat, events=path, path=str(index), planted=counts)
     summary.tell(heat, common.quiet, str(index))
 
 
-def _planted(counts: dict[str, object]) -> list[str]:
+def planted(counts: dict[str, object]) -> list[str]:
+    """``12 ties``, ``3 two tab``, ... with the dirty rows summed up."""
     flat = {name: value for name, value in counts.items() if isinstance(value, int)}
     dirty = counts.get("dirty")
     if isinstance(dirty, dict):

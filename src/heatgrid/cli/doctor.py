@@ -7,10 +7,10 @@ import platform
 import shutil
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import heatgrid
 from heatgrid.cli import summary, text
@@ -18,43 +18,39 @@ from heatgrid.cli.options import Common, opt
 from heatgrid.words.errors import DeviceError
 
 PACKAGES = (
-    "numba",
-    "llvmlite",
-    "numpy",
-    "pyarrow",
-    "pillow",
-    "typer",
-    "duckdb",
-    "polars",
-    "xarray",
-    "cupy-cuda12x",
+    "numba", "llvmlite", "numpy", "pyarrow", "pillow", "typer", "duckdb", "polars", "xarray", "cupy-cuda12x",
     "cupy-cuda13x",
-)
+)  # fmt: skip
 WARM_ROWS = 20_000
 _NVRTC = (("cupy", "cupy.cuda.nvrtc"), ("nvidia", "nvidia.cuda_nvrtc"), ("cuda", "cuda.bindings.nvrtc"))
 
 
-def doctor(
-    common: Common,
-    warm: Annotated[bool, opt("--warm", panel="Result", help="Compile or load every CPU kernel now, so that the first run does not wait.")] = False,
-) -> None:  # fmt: skip
-    """Versions, cores, memory, caches, kernels; why the GPU is or is not used."""
+@dataclass(kw_only=True)
+class Warm:
+    warm: bool = opt("--warm", "", "Compile or load every CPU kernel now.", False, rich_help_panel="Running")
+
+
+def doctor(*, warm: Warm, common: Common) -> None:
+    """Versions, caches, kernels and devices.
+
+    What this machine has, which device is used and why the GPU is or is not.
+    """
     found = facts()
-    if warm:
+    if warm.warm:
         found["warm"] = warmed()
     if common.json:
         summary.emit("doctor", **found)
         return
     for name, value in found.items():
         shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        print(f"{name:<12}{text.clean(shown)}")
+        text.put(f"{name:<12}{text.clean(shown)}")
 
 
 def facts() -> dict[str, Any]:
     from heatgrid.cli.plan import cores
 
     return {
-        "heatgrid": heatgrid.__version__,
+        "version": heatgrid.__version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "packages": {name: found for name in PACKAGES if (found := installed(name))},
@@ -69,6 +65,8 @@ def facts() -> dict[str, Any]:
 
 
 def installed(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
-from heatgrid.cli.text import clean, paint
+from heatgrid.cli.text import clean, paint, put, say
 from heatgrid.words.errors import HeatgridError, LimitError, UsageError, nearest
 
 OK, BUG, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -48,11 +46,15 @@ def _ended(error: BaseException, words: Sequence[str]) -> int:
         return error.code if isinstance(error.code, int) else BUG
     debug = "--debug" in words or bool(os.environ.get("HEATGRID_DEBUG"))
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     known = _known(error) or _bug(error, debug)
     show(known)
     if "--json" in words:
-        print(json.dumps({"heatgrid": 1, "error": known.as_dict()}))
+        import json
+
+        put(json.dumps({"heatgrid": 1, "error": known.as_dict()}))
     return known.exit_code
 
 
@@ -103,11 +105,11 @@ def _usage(error: BaseException) -> UsageError:
 def show(error: HeatgridError) -> None:
     """What, where, the value, what was expected and what to try, on stderr."""
     head = paint("error:", "1;31", sys.stderr)
-    print(f"{head} {clean(error.what)} [{error.code}]", file=sys.stderr)
+    say(f"{head} {clean(error.what)} [{error.code}]")
     about = error.as_dict()
     for label, key in (("where", "where"), ("value", "value"), ("expected", "expected"), ("try", "hint")):
         if about[key] is not None:
-            print(f"  {label + ':':<9} {clean(about[key])}", file=sys.stderr)
+            say(f"  {label + ':':<9} {clean(about[key])}")
 
 
 def _bug(error: BaseException, debug: bool) -> HeatgridError:
@@ -126,7 +128,7 @@ def _on_terminate() -> None:
 
 def _stopped(code: int, word: str) -> int:
     """The unwinding is done; threads still at work get a moment, then the process goes."""
-    print(f"heatgrid: {word}", file=sys.stderr)
+    say(f"heatgrid: {word}")
     sys.stderr.flush()
     last = threading.Timer(GRACE_S, os._exit, (code,))
     last.daemon = True

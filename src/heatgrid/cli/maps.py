@@ -1,74 +1,98 @@
 """heatgrid map: one heatmap as a picture or as numbers."""
+# ruff: noqa: RUF009 (opt is a dataclass field)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from heatgrid.cli import summary
-from heatgrid.cli.options import EVENTS, Common, Counting, Output, Reading, Running, opt
+from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.text import clean, say
 from heatgrid.cli.values import one_of, pairs
 from heatgrid.cli.work import heat_of, need
 from heatgrid.words.errors import InputError
-from heatgrid.words.plan import BUCKETS, LAYERS
 
 if TYPE_CHECKING:
     from heatgrid.heat import Heat
 
 SCALES = ("log", "linear", "eq")
-_RESULT, _PICTURE = "Result", "Picture"
+
+
+@dataclass(kw_only=True)
+class Which:
+    """Which of the maps of a run."""
+
+    layer: str = opt("--layer", "NAME", "clicks or moves [clicks].", "clicks")
+    page: str | None = opt("--page", "PAGE", "Whose map [the busiest page].")
+    bucket: str | None = opt("--bucket", "WIDTHS", "0-600, 600-1024, 1024-1440, 1440+ or unknown [the busiest].")
+    fixed: bool = opt("--fixed", "", "The layer of sticky targets, in window px.", False)
+    period: str | None = opt("--period", "START", "Which period, with --every.")
+    segment: list[str] = opt("--segment", "COLUMN=VALUE", "Which segment, with --by.", list)
+    values: str = opt("--values", "NAME", "events, or sessions (each once a cell) [events].", "events")
+
+
+@dataclass(kw_only=True)
+class Looks:
+    """Of the picture."""
+
+    scale: str = opt("--scale", "NAME", "log, linear or eq (ranks) [log].", "log")
+    vmax: float | None = opt("--vmax", "COUNT", "What the brightest colour stands for: makes pictures comparable.")
+    cmap: str = opt("--cmap", "NAME", "Colour table [inferno].", "inferno")
+    background: str | None = opt("--background", "IMAGE", "A screenshot of the page, below the map.")
+    opacity: float = opt("--opacity", "SHARE", "Of the map over the screenshot [0.7].", 0.7)
+    css_width: float | None = opt("--css-width", "PX", "Width in page px that the screenshot shows.")
 
 
 def map_(
+    *,
     events: EVENTS,
+    which: Which,
+    looks: Looks,
+    result: Result,
     reading: Reading,
     counting: Counting,
     running: Running,
     common: Common,
-    output: Output,
-    layer: Annotated[str, opt("--layer", metavar="NAME", panel=_RESULT, help="clicks or moves [clicks].")] = "clicks",
-    page: Annotated[str | None, opt("--page", metavar="PAGE", panel=_RESULT, help="Whose map [the busiest page].")] = None,
-    bucket: Annotated[str | None, opt("--bucket", metavar="WIDTHS", panel=_RESULT, help="0-600, 600-1024, 1024-1440, 1440+ or unknown [the busiest].")] = None,
-    fixed: Annotated[bool, opt("--fixed", panel=_RESULT, help="The layer of sticky targets, in window px.")] = False,
-    period: Annotated[str | None, opt("--period", metavar="START", panel=_RESULT, help="Which period, with --every.")] = None,
-    segment: Annotated[list[str] | None, opt("--segment", metavar="COLUMN=VALUE", panel=_RESULT, help="Which segment, with --by.")] = None,
-    value: Annotated[str, opt("--values", metavar="NAME", panel=_RESULT, help="events or sessions (each once a cell) [events].")] = "events",
-    scale: Annotated[str, opt("--scale", metavar="NAME", panel=_PICTURE, help="log, linear or eq (ranks) [log].")] = "log",
-    vmax: Annotated[float | None, opt("--vmax", metavar="COUNT", panel=_PICTURE, help="What the brightest colour stands for, so that two pictures compare.")] = None,
-    cmap: Annotated[str, opt("--cmap", metavar="NAME", panel=_PICTURE, help="Colour table [inferno].")] = "inferno",
-    background: Annotated[str | None, opt("--background", metavar="IMAGE", panel=_PICTURE, help="A screenshot of the page below the map.")] = None,
-    opacity: Annotated[float, opt("--opacity", metavar="SHARE", panel=_PICTURE, help="Of the map over the screenshot [0.7].")] = 0.7,
-    css_width: Annotated[float | None, opt("--css-width", metavar="PX", panel=_PICTURE, help="Width in page px that the screenshot shows.")] = None,
-) -> None:  # fmt: skip
-    """One heatmap: .png as a picture; .npz .parquet .csv .arrow .json as cells."""
-    path = need(output.out, "--out", "heatgrid map EVENTS -o map.png")
-    one_of(layer, "--layer", LAYERS)
-    one_of(value, "--values", ("events", "sessions"))
-    one_of(scale, "--scale", SCALES)
-    if bucket is not None:
-        one_of(bucket, "--bucket", BUCKETS)
+) -> None:
+    """One heatmap, as a picture or as cells.
+
+    -o map.png draws it; .npz is the dense array; .parquet .csv .arrow .json hold the cells that are not zero.
+    """
+    path = need(result.out, "--out", "heatgrid map EVENTS -o map.png")
+    _check(which, looks)
     heat = heat_of(
-        events, reading, counting, running, common, maps=(layer,), tables=(), moves_sessions=value == "sessions"
-    )
-    which = pairs(segment, "--segment", "--segment device=mobile")
+        events, reading, counting, running, common, maps=(which.layer,), tables=(),
+        moves_sessions=which.layer == "moves" and which.values == "sessions",
+    )  # fmt: skip
+    page = which.page
+    if page is None:
+        page = busiest(heat, which.layer)
+        if not common.quiet:
+            say(f"the busiest page: {clean(page)} (--page names another)")
     chosen: dict[str, Any] = {
-        "layer": layer, "page": page if page is not None else busiest(heat, layer), "bucket": bucket, "fixed": fixed,
-        "period": period, "where": dict(which) or None, "value": value,
+        "layer": which.layer, "page": page, "bucket": which.bucket, "fixed": which.fixed, "period": which.period,
+        "where": dict(pairs(which.segment, "--segment", "--segment device=mobile")) or None, "value": which.values,
     }  # fmt: skip
-    if page is None and not common.quiet:
-        say(f"the busiest page: {clean(chosen['page'])} (--page names another)")
-    if path.endswith(".png"):
-        looks = {"scale": scale, "vmax": vmax, "cmap": cmap, "background": background, "opacity": opacity}
-        heat.picture(path, **chosen, **looks, css_width=css_width)
+    if path.lower().endswith(".png"):
+        heat.picture(path, **chosen, **asdict(looks))
     else:
         from heatgrid.outputs.tables import write_grid
 
-        write_grid(heat.map(**chosen), path, output.to)
+        write_grid(heat.map(**chosen), path, result.to)
     if common.json and path != "-":
-        summary.as_json(
-            "map", heat, path=path, map={name: choice for name, choice in chosen.items() if choice is not None}
-        )
+        summary.as_json("map", heat, path=path, map={name: choice for name, choice in chosen.items() if choice})
     summary.tell(heat, common.quiet, None if path == "-" else path)
+
+
+def _check(which: Which, looks: Looks) -> None:
+    from heatgrid.words.plan import BUCKETS, LAYERS
+
+    one_of(which.layer, "--layer", LAYERS)
+    one_of(which.values, "--values", ("events", "sessions"))
+    one_of(looks.scale, "--scale", SCALES)
+    if which.bucket is not None:
+        one_of(which.bucket, "--bucket", BUCKETS)
 
 
 def busiest(heat: Heat, layer: str) -> str:
@@ -80,7 +104,8 @@ def busiest(heat: Heat, layer: str) -> str:
     if not events:
         kinds = heat.summary.get("kinds") or {}
         raise InputError(
-            f"there is no map of {layer}: no row of this kind has a point", code="HG2020", where="--layer", value=layer,
-            expected="rows with x and y", hint="kinds seen: " + (", ".join(f"{k} {n:,}" for k, n in kinds.items()) or "none"),
+            f"there is no map of {layer}: no row of this kind has a point", code="HG2020", where="--layer",
+            value=layer, expected="rows with x and y",
+            hint="kinds seen: " + (", ".join(f"{kind} {count:,}" for kind, count in kinds.items()) or "none"),
         )  # fmt: skip
     return max(events, key=lambda page: (events[page], page))

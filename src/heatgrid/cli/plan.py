@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from heatgrid.cli import summary, text
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running
 from heatgrid.cli.work import events_of, plan_of
 from heatgrid.words.errors import DeviceError
-from heatgrid.words.plan import Plan
+
+if TYPE_CHECKING:
+    from heatgrid.words.plan import Plan
 
 BLOCK_ROWS = 131_072
 ROW_BYTES = 256
@@ -22,41 +24,40 @@ EVENTS_A_SESSION = 50
 TILE_BYTES = 32 * 32 * 4
 
 
-@dataclass
-class Estimate:
-    rows: int | None
-    memory: int
-    threads: int
+def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Running, common: Common) -> None:
+    """Rows, memory, device and why; runs nothing.
 
-
-def plan(events: EVENTS, reading: Reading, counting: Counting, running: Running, common: Common) -> None:
-    """Rows, columns, memory, threads, device and why; reads no events and runs nothing."""
+    Looks at the heads of the files only: what would be read as what, in which order, with how much memory.
+    """
     asked = plan_of(counting, reading)
     source = events_of(events, reading)
     threads = running.threads or cores()
-    guess = Estimate(source.rows_hint, memory(source.rows_hint, asked, threads), threads)
+    bytes_ = memory(source.rows_hint, asked, threads)
     device = device_of(running.backend)
-    order = _order(running.order, source.columns)
+    order = order_of(running.order, source.columns)
     if common.json:
         summary.emit(
-            "plan", rows=guess.rows, memory_bytes=guess.memory, threads=threads, device="cpu", why=device, order=order,
-            columns=source.columns, notes=source.notes, inputs=source.inputs, plan=asked.as_dict(), plan_hash=asked.hash(),
+            "plan", rows=source.rows_hint, memory_bytes=bytes_, threads=threads, device=device, order=order,
+            columns=source.columns, notes=source.notes, inputs=source.inputs, plan=asked.as_dict(),
+            plan_hash=asked.hash(),
         )  # fmt: skip
         return
+    names = [str(one["name"]) for one in source.inputs]
+    columns = (name if name == column else f"{name} = {column}" for name, column in source.columns.items())
     lines = [
-        ("inputs", f"{len(source.inputs):,}: " + ", ".join(str(i["name"]) for i in source.inputs[:3]) + (" ..." if len(source.inputs) > 3 else "")),
-        ("rows", "not known before they are read" if guess.rows is None else f"{guess.rows:,}"),
-        ("columns", ", ".join(name if name == column else f"{name} = {column}" for name, column in source.columns.items())),
+        ("inputs", f"{len(names):,}: " + ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")),
+        ("rows", "not known before they are read" if source.rows_hint is None else f"{source.rows_hint:,}"),
+        ("columns", ", ".join(columns)),
         ("counts", ", ".join([*asked.maps, *asked.tables]) or "nothing"),
         ("cells", f"{asked.cell_size[0]:g} x {asked.cell_size[1]:g} px"),
         ("order", order),
-        ("memory", f"about {text.size(guess.memory)}"),
+        ("memory", f"about {text.size(bytes_)}"),
         ("threads", str(threads)),
         ("device", device),
         *(("note", note) for note in source.notes),
-    ]  # fmt: skip
+    ]
     for name, line in lines:
-        print(f"{name:<9}{text.clean(line)}")
+        text.put(f"{name:<9}{text.clean(line)}")
 
 
 def cores() -> int:
@@ -91,7 +92,7 @@ def device_of(backend: str) -> str:
     return f"cpu: {why_not()}"
 
 
-def _order(order: str, columns: dict[str, str]) -> str:
+def order_of(order: str, columns: dict[str, str]) -> str:
     if order != "auto":
         return f"{order} (declared; a breach is an error)"
     if "time" not in columns:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
 
 from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running, opt
 from heatgrid.cli.values import names
 from heatgrid.cli.work import heat_of, need
 
-FOLDER = Annotated[
-    str | None, opt("--out", "-o", metavar="DIR", panel="Result", help="The folder that the report becomes.")
-]
 LAYERS = ("clicks", "moves")
 PERIOD = "week"
 
 
+@dataclass(kw_only=True)
+class Folder:
+    out: str | None = opt("--out -o", "DIR", "The folder that the report becomes.", rich_help_panel="Result")
+
+
 def report(
-    events: EVENTS, reading: Reading, counting: Counting, running: Running, common: Common, out: FOLDER = None
+    *, events: EVENTS, folder: Folder, reading: Reading, counting: Counting, running: Running, common: Common
 ) -> None:
-    """Maps, usage matrix and tables as a folder: index.html (self-contained), maps/, tables, summary.json."""
-    folder = need(out, "--out", "heatgrid report EVENTS -o report")
+    """Maps, usage matrix and tables as one page.
+
+    The folder holds index.html (self-contained), maps/*.png, the tables as CSV and Parquet, and summary.json.
+    """
+    out = need(folder.out, "--out", "heatgrid report EVENTS -o report")
     heat = heat_of(
         events, reading, counting, running, common, maps=names(counting.maps) or LAYERS, every=counting.every or PERIOD
     )
-    index = heat.report(folder)
+    index = heat.report(out)
     if common.json:
         summary.as_json("report", heat, path=str(index))
     summary.tell(heat, common.quiet, str(index))

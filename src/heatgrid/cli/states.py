@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -11,18 +12,23 @@ from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running, opt
 from heatgrid.cli.values import names
 from heatgrid.cli.work import heat_of, loaded, need
 
-STATE = Annotated[
-    str | None, opt("--out", "-o", metavar="X.heat", panel="Result", help="The saved state, for every other command.")
-]
 STATES = Annotated[list[str], typer.Argument(metavar="A.heat B.heat", help="Saved states.", show_default=False)]
 LAYERS = ("clicks",)
 
 
+@dataclass(kw_only=True)
+class State:
+    out: str | None = opt("--out -o", "X.heat", "The saved state.", rich_help_panel="Result")
+
+
 def build(
-    events: EVENTS, reading: Reading, counting: Counting, running: Running, common: Common, out: STATE = None
+    *, events: EVENTS, state: State, reading: Reading, counting: Counting, running: Running, common: Common
 ) -> None:
-    """Count events into a .heat file: every command takes it in their place, and states merge."""
-    path = need(out, "--out", "heatgrid build EVENTS -o may.heat")
+    """Count events into a .heat file.
+
+    Every other command takes it in place of the events, at once; states of one plan merge.
+    """
+    path = need(state.out, "--out", "heatgrid build EVENTS -o may.heat")
     heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps) or LAYERS)
     heat.save(path)
     if common.json:
@@ -30,9 +36,12 @@ def build(
     summary.tell(heat, common.quiet, path)
 
 
-def merge(states: STATES, common: Common, out: STATE = None) -> None:
-    """Put .heat files of one plan and disjoint sessions together: the same numbers as one run over all events."""
-    path = need(out, "--out", "heatgrid merge a.heat b.heat -o both.heat")
+def merge(*, states: STATES, state: State, common: Common) -> None:
+    """Put .heat files together.
+
+    They must be of one plan and of disjoint sessions: then the numbers are those of one run over all events.
+    """
+    path = need(state.out, "--out", "heatgrid merge a.heat b.heat -o both.heat")
     heat = loaded(states)
     heat.save(path)
     if common.json:

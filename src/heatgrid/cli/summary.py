@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +44,8 @@ def as_json(command: str, heat: Heat, **more: Any) -> None:
 
 
 def emit(command: str, **fields: Any) -> None:
+    import json
+
     text = json.dumps({"heatgrid": JSON_VERSION, "command": command, **fields}, default=str, indent=1, allow_nan=False)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -70,8 +71,8 @@ def _how(heat: Heat) -> list[str]:
     if about.get("first"):
         out.append(f"from {about['first']} to {about['last']} (periods in {heat.plan.tz})")
     seconds = about.get("seconds")
-    if seconds:
-        out.append(f"lane {about.get('lane')}, {seconds:.2f} s, {heat.ledger.read / seconds / 1e6:.1f} M rows/s")
+    if about.get("lane") and seconds:
+        out.append(f"lane {about['lane']}, {seconds:.2f} s, {heat.ledger.read / seconds / 1e6:.1f} M rows/s")
     return out + [str(note) for note in about.get("notes") or []]
 
 

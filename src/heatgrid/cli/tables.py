@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from heatgrid.cli import summary, text
-from heatgrid.cli.options import EVENTS, Common, Counting, Output, Reading, Running, opt
+from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.values import names, one_of
 from heatgrid.cli.work import heat_of
 from heatgrid.words.errors import UsageError
-from heatgrid.words.plan import PERIODS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,82 +22,89 @@ ON_TERMINAL = 40
 """Rows of a readable table on a terminal; a pipe gets them all."""
 VALUES = ("sessions", "users", "clicks", "dwell_ms", "events")
 ROWS = ("feature", "page")
-_PICTURE = "Picture"
+
+
+@dataclass(kw_only=True)
+class Table:
+    rows: str = opt("--rows", "feature|page", "What the rows are [feature].", "feature")
+    columns: str = opt("--columns", "NAME", "hour, day, week, month, account, or any column [week].", "week")
+    values: str = opt("--values", "NAME", "sessions, users, clicks, dwell_ms or events [sessions].", "sessions")
 
 
 def features(
-    events: EVENTS, reading: Reading, counting: Counting, running: Running, common: Common, output: Output
+    *, events: EVENTS, result: Result, reading: Reading, counting: Counting, running: Running, common: Common
 ) -> None:
-    """Events, clicks, sessions, time, visits and their percentiles of every feature."""
-    _single("features", events, reading, counting, running, common, output)
+    """Clicks, sessions and time of every feature.
+
+    A readable table on stdout; -o FILE writes .csv .parquet .arrow .json .npz; --json adds ledger and plan.
+    With --by or --every a row for each segment and period that occurs.
+    """
+    heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=("features",))
+    deliver("features", heat, _segmented(heat, "features"), common, result)
 
 
 def pages(
-    events: EVENTS, reading: Reading, counting: Counting, running: Running, common: Common, output: Output
+    *, events: EVENTS, result: Result, reading: Reading, counting: Counting, running: Running, common: Common
 ) -> None:
-    """Events, views, sessions, time, visits and their percentiles of every page."""
-    _single("pages", events, reading, counting, running, common, output)
+    """Views, sessions and time of every page.
+
+    A readable table on stdout; -o FILE writes .csv .parquet .arrow .json .npz; --json adds ledger and plan.
+    With --by or --every a row for each segment and period that occurs.
+    """
+    heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=("pages",))
+    deliver("pages", heat, _segmented(heat, "pages"), common, result)
 
 
-def _single(
-    name: str,
-    events: Sequence[str],
-    reading: Reading,
-    counting: Counting,
-    running: Running,
-    common: Common,
-    output: Output,
-) -> None:
-    heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=(name,))
-    table = heat.table(name, by=bool(heat.plan.by), every=heat.plan.every is not None)
-    deliver(name, heat, table, common, output)
+def _segmented(heat: Heat, name: str) -> pa.Table:
+    return heat.table(name, by=bool(heat.plan.by), every=heat.plan.every is not None)
 
 
 def matrix(
+    *,
     events: EVENTS,
+    table: Table,
+    result: Result,
     reading: Reading,
     counting: Counting,
     running: Running,
     common: Common,
-    output: Output,
-    rows: Annotated[str, opt("--rows", metavar="feature|page", panel="Result", help="What the rows are [feature].")] = "feature",
-    columns: Annotated[str, opt("--columns", metavar="NAME", panel="Result", help="What the columns are: hour, day, week, month, account, or any column [week].")] = "week",
-    value: Annotated[str, opt("--values", metavar="NAME", panel="Result", help="sessions, users, clicks, dwell_ms or events [sessions].")] = "sessions",
-) -> None:  # fmt: skip
-    """The usage matrix: features (or pages) by week, account or any segment, as a table or a .png."""
-    one_of(rows, "--rows", ROWS)
-    one_of(value, "--values", VALUES)
-    period = columns in PERIODS
+) -> None:
+    """Features or pages by week, account or segment.
+
+    The usage matrix, as a readable table, a picture (-o usage.png) or a file of any table format.
+    """
+    from heatgrid.words.plan import PERIODS
+
+    one_of(table.rows, "--rows", ROWS)
+    one_of(table.values, "--values", VALUES)
+    period = table.columns in PERIODS
     by = names(counting.by)
     heat = heat_of(
-        events, reading, counting, running, common, maps=names(counting.maps), tables=(rows + "s",),
-        every=columns if period else counting.every,
-        by=by if period or columns in by else (*by, columns),
-        distinct=("users",) if value == "users" else names(counting.distinct),
+        events, reading, counting, running, common, maps=names(counting.maps), tables=(table.rows + "s",),
+        every=table.columns if period else counting.every,
+        by=by if period or table.columns in by else (*by, table.columns),
+        distinct=("users",) if table.values == "users" else names(counting.distinct),
     )  # fmt: skip
-    made = heat.matrix(rows=rows, columns="period" if period else columns, values=value)
-    if output.out and output.out != "-" and output.out.endswith(".png"):
-        from heatgrid.outputs.pictures import matrix_picture
-
-        matrix_picture(made, output.out)
-        _done("matrix", heat, common, output.out)
+    made = heat.matrix(rows=table.rows, columns="period" if period else table.columns, values=table.values)
+    if result.out and result.out.lower().endswith(".png"):
+        made.save(result.out)
+        _done("matrix", heat, common, result.out)
         return
-    deliver("matrix", heat, made.to_table(), common, output)
+    deliver("matrix", heat, made.to_table(), common, result)
 
 
-def deliver(name: str, heat: Heat, table: pa.Table, common: Common, output: Output) -> None:
+def deliver(name: str, heat: Heat, table: pa.Table, common: Common, result: Result) -> None:
     """A file, stdout in a named format, JSON, or a readable table."""
-    if output.out is not None:
+    if result.out is not None:
         from heatgrid.outputs.tables import write_table
 
-        if output.out == "-" and common.json:
+        if result.out == "-" and common.json:
             raise UsageError("both want stdout", code="HG1022", where="--json, -o -", hint="-o - --to json, or --json")
-        write_table(table, output.out, output.to)
-        _done(name, heat, common, None if output.out == "-" else output.out)
+        write_table(table, result.out, result.to)
+        _done(name, heat, common, None if result.out == "-" else result.out)
         return
     if common.json:
-        data = [_row(row) for row in table.to_pylist()]
-        summary.as_json(name, heat, columns=table.column_names, rows=data)
+        summary.as_json(name, heat, columns=table.column_names, rows=[_row(row) for row in table.to_pylist()])
     else:
         show(table)
     summary.tell(heat, common.quiet)
@@ -110,14 +117,15 @@ def _done(name: str, heat: Heat, common: Common, path: str | None) -> None:
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and v != v else v for k, v in row.items()}
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 def show(table: pa.Table) -> None:
     """An aligned table on stdout; a terminal gets the first rows and how many there are."""
     shown = table.slice(0, ON_TERMINAL) if sys.stdout.isatty() else table
-    columns: Iterable[list[Any]] = (column.to_pylist() for column in shown.columns)
-    for line in text.table(table.column_names, list(zip(*columns, strict=True))):
-        print(line)
+    rows = zip(*(column.to_pylist() for column in shown.columns), strict=True)
+    for line in text.table(table.column_names, rows):
+        text.put(line)
     if shown.num_rows < table.num_rows:
-        print(f"... and {table.num_rows - shown.num_rows:,} more: -o FILE.csv, or pipe this into a pager")
+        text.put(f"... and {table.num_rows - shown.num_rows:,} more: -o FILE.csv, or pipe this into a pager")
+    sys.stdout.flush()

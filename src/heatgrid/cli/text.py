@@ -25,9 +25,14 @@ def paint(text: str, style: str, stream: TextIO) -> str:
     return f"\033[{style}m{text}\033[0m" if colored(stream) else text
 
 
-def say(text: str) -> None:
+def put(line: str) -> None:
+    """One line of the result to stdout."""
+    sys.stdout.write(line + "\n")
+
+
+def say(line: str) -> None:
     """One line to stderr, where everything goes that is not the result."""
-    print(text, file=sys.stderr)
+    sys.stderr.write(line + "\n")
 
 
 def columns_of(text: str) -> int:

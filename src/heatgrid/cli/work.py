@@ -10,12 +10,12 @@ from heatgrid.cli import values
 from heatgrid.cli.options import Common, Counting, Reading, Running
 from heatgrid.cli.progress import Bar
 from heatgrid.words.errors import QualityError, UsageError
-from heatgrid.words.plan import LAYERS, Plan
 
 if TYPE_CHECKING:
     from heatgrid.heat import Heat
     from heatgrid.sources.events import Events
     from heatgrid.words.ledger import Ledger
+    from heatgrid.words.plan import Plan
 
 TIME_UNITS = ("s", "ms", "us", "ns")
 FORMATS = ("auto", "parquet", "arrow", "csv", "ndjson")
@@ -25,6 +25,8 @@ BACKENDS = ("auto", "cpu", "gpu")
 
 def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan:
     """The plan that the options spell; what the command sets itself comes on top."""
+    from heatgrid.words.plan import LAYERS, Plan
+
     asked: dict[str, Any] = {
         "maps": values.names(counting.maps),
         "by": values.names(counting.by),
@@ -127,18 +129,19 @@ def judge(ledger: Ledger, limit: float, min_rows: int) -> None:
     """Too many rejected rows (duplicates were dropped on purpose), or too few accepted ones."""
     bad = {reason: count for reason, count in ledger.rejected.items() if count and reason != "duplicate"}
     total = sum(bad.values())
-    if ledger.read and total > limit * ledger.read:
-        share = total / ledger.read
+    if total > limit * ledger.read:
+        share = 100 * total / ledger.read
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(bad.items()))
         raise QualityError(
             "too many rows were rejected", code="HG3001", where="the input",
-            value=f"{total:,} of {ledger.read:,} ({share:.2%}): " + ", ".join(f"{n:,} {reason}" for reason, n in sorted(bad.items())),
-            expected=f"at most {limit:.4g} of all rows",
-            hint=f"look at these rows, or accept them with --max-rejected {min(100, int(share * 100) + 1)}%",
+            value=f"{total:,} of {ledger.read:,} ({share:.2g}%): {reasons}", expected=f"at most {100 * limit:g}%",
+            hint=f"look at these rows, or accept them with --max-rejected {min(100, int(share) + 1)}%",
         )  # fmt: skip
     if ledger.accepted < min_rows:
         raise QualityError(
-            "too few rows were accepted", code="HG3002", where="the input", value=f"{ledger.accepted:,} of {ledger.read:,}",
-            expected=f"at least {min_rows:,}", hint="check --where and the files, or lower --min-rows",
+            "too few rows were accepted", code="HG3002", where="the input",
+            value=f"{ledger.accepted:,} of {ledger.read:,}", expected=f"at least {min_rows:,}",
+            hint="check --where and the files, or lower --min-rows",
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from heatgrid.cpu.jit import leaf
 
 @leaf
 def name_by_area(
-    order: Any, ready: int, slot: Any, feature: Any, page: Any, x: Any, y: Any, width: Any, box: Any, area_page: Any,
+    order: Any, ready: Any, slot: Any, feature: Any, page: Any, x: Any, y: Any, width: Any, box: Any, area_page: Any,
     area_feature: Any,
 ) -> None:  # fmt: skip
     """feature[i] = area_feature of the first area (sorted: smallest first) that holds (x, y) of a row without one.

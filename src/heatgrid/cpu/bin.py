@@ -179,7 +179,17 @@ def count_groups(x: Any, y: Any, group: Any, bits: Any, ax: Any, ay: Any, n_grou
 
 @leaf
 def count_rows(
-    x: Any, y: Any, group: Any, weight: Any, bits: Any, ax: Any, ay: Any, n_groups: int, first: int, values: Any, tally: Any
+    x: Any,
+    y: Any,
+    group: Any,
+    weight: Any,
+    bits: Any,
+    ax: Any,
+    ay: Any,
+    n_groups: int,
+    first: int,
+    values: Any,
+    tally: Any,
 ) -> None:
     """Add 1 (or the weight, where there are weights) for the points whose cell lies in
     [first, first + len(values)): several threads share one grid by taking a range of its rows each.

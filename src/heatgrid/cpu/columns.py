@@ -10,7 +10,7 @@ from heatgrid.cpu.jit import leaf
 
 
 @leaf
-def remap(indices: Any, bits: Any, bit_offset: int, table: Any, null_code: int, out: Any) -> None:
+def remap(indices: Any, bits: Any, bit_offset: Any, table: Any, null_code: Any, out: Any) -> None:
     """out[i] = table[indices[i]], null_code where the validity bit is 0. No bits (length 0): all valid."""
     if bits.shape[0] == 0:
         for i in range(indices.shape[0]):
@@ -25,7 +25,7 @@ def remap(indices: Any, bits: Any, bit_offset: int, table: Any, null_code: int, 
 
 
 @leaf
-def fill_where_null(bits: Any, bit_offset: int, value: Any, out: Any) -> None:
+def fill_where_null(bits: Any, bit_offset: Any, value: Any, out: Any) -> None:
     """out[i] = value where the validity bit is 0."""
     for i in range(out.shape[0]):
         j = i + bit_offset
@@ -34,7 +34,7 @@ def fill_where_null(bits: Any, bit_offset: int, value: Any, out: Any) -> None:
 
 
 @leaf
-def check_time(time: Any, bits: Any, bit_offset: int, first: int, last: int, ok: Any) -> Any:
+def check_time(time: Any, bits: Any, bit_offset: Any, first: Any, last: Any, ok: Any) -> Any:
     """Mark rows whose time is null or outside [first, last); they take the time before them, so that they
     are never late. Returns how many."""
     bad = 0
@@ -79,7 +79,7 @@ def check_count(count: Any, weight: Any, ok: Any) -> Any:
 
 
 @leaf
-def tally(order: Any, ready: int, slot: Any, codes: Any, time: Any, counts: Any, bounds: Any) -> Any:
+def tally(order: Any, ready: Any, slot: Any, codes: Any, time: Any, counts: Any, bounds: Any) -> Any:
     """counts[codes[i]] += 1 and bounds = (first, last) time over accepted rows order[:ready]; returns how many."""
     n = 0
     for k in range(ready):

@@ -14,7 +14,7 @@ WIDTH = 64
 
 
 @inline
-def octave_of(v: int) -> Any:
+def octave_of(v: Any) -> Any:
     """0 below 64, else 1 + how often v can be halved before it is below 128."""
     e = 0
     if v >= np.int64(64) << 32:
@@ -39,7 +39,7 @@ def octave_of(v: int) -> Any:
 
 
 @inline
-def add(directory: Any, pool: Any, used: Any, key: int, v: int) -> Any:
+def add(directory: Any, pool: Any, used: Any, key: Any, v: Any) -> Any:
     """Count v under key; False if the pool must grow first."""
     o = octave_of(v)
     row = np.int64(directory[key, o])

@@ -34,7 +34,7 @@ def mix64(v: Any) -> Any:
 
 
 @inline
-def _rotate(v: Any, r: int) -> Any:
+def _rotate(v: Any, r: Any) -> Any:
     return (v << np.uint64(r)) | (v >> np.uint64(64 - r))
 
 

@@ -12,13 +12,13 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @inline
-def _home(key: int, lo: int, shift: int) -> Any:
+def _home(key: Any, lo: Any, shift: Any) -> Any:
     return np.int64(((np.uint64(lo) ^ (np.uint64(key) * _GOLDEN)) * _GOLDEN) >> np.uint64(shift))
 
 
 @leaf
 def fold(
-    order: Any, start: int, ready: int, slot: Any, key: Any, lo: Any, hi: Any, table: Any, used: Any, counts: Any
+    order: Any, start: Any, ready: Any, slot: Any, key: Any, lo: Any, hi: Any, table: Any, used: Any, counts: Any
 ) -> Any:  # fmt: skip
     """Add (key[i], id (lo, hi)[i]) of accepted rows order[start:ready]; counts[key] += 1 for each new one.
 

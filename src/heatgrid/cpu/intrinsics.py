@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
-from llvmlite import ir
-from numba.core import cgutils, types
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import types
 from numba.extending import intrinsic
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of array[index], to be written soon; never faults."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -18,18 +18,21 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
         i32 = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [address.type, i32, i32, i32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
         builder.call(function, [address, i32(1), i32(3), i32(1)])
         return context.get_dummy_value()
 
     return types.void(array, types.uint64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c rounded once: the same bits on every machine and for every vector width."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fma(*args)
 
     return a(a, a, a), codegen
+
+
+prefetch = cast(Callable[..., Any], intrinsic(_prefetch))
+fma = cast(Callable[..., Any], intrinsic(_fma))

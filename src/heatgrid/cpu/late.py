@@ -14,7 +14,7 @@ from heatgrid.cpu.jit import inline, leaf
 
 
 @leaf
-def late_order(time: Any, lateness: int, last: bool, late: Any, kept: Any, order: Any) -> Any:
+def late_order(time: Any, lateness: Any, last: bool, late: Any, kept: Any, order: Any) -> Any:
     """Fill order with the rows of time by (time, row); late, kept: int32 scratch of the same length.
 
     A row more than `lateness` behind the rows before it starts a new stretch: nothing is moved over it (if that
@@ -60,7 +60,7 @@ def late_order(time: Any, lateness: int, last: bool, late: Any, kept: Any, order
 
 
 @inline
-def _merge(time: Any, kept: Any, n_kept: int, late: Any, n_late: int, order: Any, done: int) -> Any:
+def _merge(time: Any, kept: Any, n_kept: Any, late: Any, n_late: Any, order: Any, done: Any) -> Any:
     """Both lists are in order of (time, row); equal times keep the order of rows."""
     a = 0
     b = 0

@@ -12,7 +12,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @leaf
-def pair_ids(a: Any, b: Any, start: int, table: Any, keys: Any, count: Any, out: Any) -> Any:
+def pair_ids(a: Any, b: Any, start: Any, table: Any, keys: Any, count: Any, out: Any) -> Any:
     """out[i] = id of (a[i], b[i]), -1 if either is negative.
 
     table : int32 of a power of two, -1 where empty; keys : int64, a << 32 | b by id; count : int64 (1,).
@@ -46,7 +46,7 @@ def pair_ids(a: Any, b: Any, start: int, table: Any, keys: Any, count: Any, out:
 
 
 @leaf
-def rebuild(table: Any, keys: Any, count: int) -> None:
+def rebuild(table: Any, keys: Any, count: Any) -> None:
     """Fill an empty (all -1) table anew from the keys."""
     mask = np.uint64(table.shape[0] - 1)
     for n in range(count):

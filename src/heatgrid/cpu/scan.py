@@ -31,11 +31,11 @@ EVENT_TAG = 1 << 60
 
 @leaf
 def scan(
-    order: Any, start: int, ready: int, time: Any, slot: Any, seq: Any, rank: Any, tab: Any, view: Any, kind: Any,
-    page: Any, bucket: Any, event: Any, scroll: Any, fixed: Any, y: Any, flag_of_kind: Any, batch: int, ms_mul: int,
-    ms_div: int, idle: int, gap: int, frame_viewport: int, none_page: int,
-    slots: Any, touch: Any, free_slots: Any, runs: Any, free_runs: Any, run_scroll: Any, views: Any, free_views: Any, heads: Any,
-    pool: Any, pool_state: Any, left: Any, retired: Any, totals: Any,
+    order: Any, start: Any, ready: Any, time: Any, slot: Any, seq: Any, rank: Any, tab: Any, view: Any, kind: Any,
+    page: Any, bucket: Any, event: Any, scroll: Any, fixed: Any, y: Any, flag_of_kind: Any, batch: Any, ms_mul: Any,
+    ms_div: Any, idle: Any, gap: Any, frame_viewport: Any, none_page: Any,
+    slots: Any, touch: Any, free_slots: Any, runs: Any, free_runs: Any, run_scroll: Any, views: Any,
+    free_views: Any, heads: Any, pool: Any, pool_state: Any, left: Any, retired: Any, totals: Any,
     run: Any, view_row: Any, dwell: Any, flags: Any,
 ) -> Any:  # fmt: skip
     """Resolve rows order[start:ready]. Columns of length 0 are absent.
@@ -43,8 +43,8 @@ def scan(
     In: time (ticks), slot (-1 rejected), seq, rank (order key), tab and view (64-bit ids, 0 = null), kind and page
     (codes), bucket (of the row's own viewport, -1 unknown), event (63-bit id, 0 = null), scroll, fixed.
     flag_of_kind: 1 pageview, 2 hidden, 4 waking. left: free slots, runs, views, retired so far.
-    Out, by row: slot (final; DUPLICATE dropped), run, dwell (ms that belong to the row before in the run), flags, view_row
-    (where views have ids), bucket (of the view, -1 while unknown), y (+ scroll in the viewport frame); totals.
+    Out, by row: slot (final; DUPLICATE dropped), run, dwell (ms that belong to the row before in the run), flags,
+    view_row (where views have ids), bucket (of the view, -1 while unknown), y (+ scroll in the viewport frame); totals.
     Returns (position reached, reason).
     """
     for k in range(start, ready):
@@ -182,9 +182,7 @@ def np_int(v: Any) -> Any:
 
 
 @inline
-def _named_view(
-    s: int, r: int, view_id: int, slots: Any, runs: Any, views: Any, free_views: Any, left: Any
-) -> Any:
+def _named_view(s: Any, r: Any, view_id: Any, slots: Any, runs: Any, views: Any, free_views: Any, left: Any) -> Any:
     """Find or open the view of the session by its id; a null id stays in the run's view or opens a nameless one."""
     current = runs[r, VIEW]
     if view_id == 0:

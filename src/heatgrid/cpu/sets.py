@@ -19,7 +19,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @inline
-def _take(pool: Any, pool_state: Any, size: int) -> Any:
+def _take(pool: Any, pool_state: Any, size: Any) -> Any:
     """Offset of a zeroed region of 2^size words, or -1 when the pool must grow."""
     head = pool_state[1 + size]
     words = np.int64(1) << size
@@ -37,13 +37,13 @@ def _take(pool: Any, pool_state: Any, size: int) -> Any:
 
 
 @inline
-def _give(pool: Any, pool_state: Any, offset: int, size: int) -> None:
+def _give(pool: Any, pool_state: Any, offset: Any, size: Any) -> None:
     pool[offset] = pool_state[1 + size]
     pool_state[1 + size] = offset + 1
 
 
 @inline
-def add(pool: Any, pool_state: Any, heads: Any, s: int, key: int) -> Any:
+def add(pool: Any, pool_state: Any, heads: Any, s: Any, key: Any) -> Any:
     """1: the key is new in the set of s, 0: it was there, -1: nothing done, the pool must grow first."""
     size = heads[s, 1]
     if size == 0 or heads[s, 2] * 4 >= (np.int64(3) << size):

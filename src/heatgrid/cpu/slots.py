@@ -27,8 +27,8 @@ def _home(lo: Any, mask: Any) -> Any:
 
 @leaf
 def assign(
-    index: Any, ok: Any, lo: Any, hi: Any, time: Any, start: int, epoch: int, batch: int, ms_mul: int, ms_div: int,
-    gap: int, seen: Any, table: Any, slots: Any, touch: Any, free: Any, left: Any, totals: Any, closed: Any, out: Any,
+    index: Any, ok: Any, lo: Any, hi: Any, time: Any, start: Any, epoch: Any, batch: Any, ms_mul: Any, ms_div: Any,
+    gap: Any, seen: Any, table: Any, slots: Any, touch: Any, free: Any, left: Any, totals: Any, closed: Any, out: Any,
 ) -> Any:  # fmt: skip
     """out[i] = slot of the session (lo, hi)[index[i]], -1 where ok[i] is 0. Returns (row reached, reason).
 
@@ -149,7 +149,7 @@ def follow(slot: Any, slots: Any) -> None:
 
 
 @leaf
-def lists_of(closing: Any, head: int, slots: Any, items: Any, link: int, out: Any) -> Any:
+def lists_of(closing: Any, head: Any, slots: Any, items: Any, link: Any, out: Any) -> Any:
     """Write the members (runs or views) of the lists of closing sessions to out; returns how many."""
     n = 0
     for i in range(closing.shape[0]):
@@ -162,7 +162,7 @@ def lists_of(closing: Any, head: int, slots: Any, items: Any, link: int, out: An
 
 
 @leaf
-def owners_of(closing: Any, head: int, slots: Any, items: Any, link: int, out: Any) -> None:
+def owners_of(closing: Any, head: Any, slots: Any, items: Any, link: Any, out: Any) -> None:
     """The session of each member that `lists_of` wrote, in the same order."""
     n = 0
     for i in range(closing.shape[0]):

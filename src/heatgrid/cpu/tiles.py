@@ -29,7 +29,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @inline
-def _tile(table: Any, keys: Any, used: Any, key: int) -> Any:
+def _tile(table: Any, keys: Any, used: Any, key: Any) -> Any:
     """Row of the tile (map << 36 | tile), -1 if it is new and there is no room."""
     mask = np.uint64(table.shape[0] - 1)
     h = ((np.uint64(key) * _GOLDEN) >> np.uint64(20)) & mask
@@ -47,7 +47,7 @@ def _tile(table: Any, keys: Any, used: Any, key: int) -> Any:
 
 
 @leaf
-def rebuild(table: Any, keys: Any, count: int) -> None:
+def rebuild(table: Any, keys: Any, count: Any) -> None:
     """Fill an empty (all -1) table anew from the keys."""
     mask = np.uint64(table.shape[0] - 1)
     for n in range(count):
@@ -59,7 +59,7 @@ def rebuild(table: Any, keys: Any, count: int) -> None:
 
 @inline
 def _count(
-    m: int, cell: int, w: int, s: int, want_sessions: int, tag: int, nx: int, n_tx: int, table: Any, keys: Any,
+    m: Any, cell: Any, w: Any, s: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, table: Any, keys: Any,
     used: Any, events: Any, sessions: Any, stats: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """One event of session s (-1: none) in a cell of map m. Safe to call again after making room."""
@@ -85,9 +85,10 @@ def _count(
 
 @leaf
 def fold(
-    order: Any, start: int, ready: int, slot: Any, run: Any, view: Any, flags: Any, kind: Any,
-    layer_of_kind: Any, base: Any, bucket: Any, own_width: Any, fixed: Any, pointer: Any, touch_code: int, x: Any, y: Any, weight: Any,
-    x0: float, y0: float, cw: float, ch: float, nx: int, ny: int, n_tx: int, want_sessions: Any, tag: int,
+    order: Any, start: Any, ready: Any, slot: Any, run: Any, view: Any, flags: Any, kind: Any,
+    layer_of_kind: Any, base: Any, bucket: Any, own_width: Any, fixed: Any, pointer: Any, touch_code: Any, x: Any,
+    y: Any, weight: Any,
+    x0: Any, y0: Any, cw: Any, ch: Any, nx: Any, ny: Any, n_tx: Any, want_sessions: Any, tag: Any,
     waiting_head: Any, waiting: Any, waiting_free: Any, ledger: Any, table: Any, keys: Any, used: Any, events: Any,
     sessions: Any, stats: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
@@ -164,7 +165,7 @@ def fold(
 
 @inline
 def _flush(
-    v: int, bucket: int, s: int, want_sessions: Any, tag: int, nx: int, n_tx: int, waiting_head: Any, waiting: Any,
+    v: Any, bucket: Any, s: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, waiting_head: Any, waiting: Any,
     waiting_free: Any, table: Any, keys: Any, used: Any, events: Any, sessions: Any, stats: Any, heads: Any,
     pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
@@ -186,7 +187,7 @@ def _flush(
 
 @leaf
 def close(
-    views: Any, start: int, session_of_view: Any, want_sessions: Any, tag: int, nx: int, n_tx: int, waiting_head: Any,
+    views: Any, start: Any, session_of_view: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, waiting_head: Any,
     waiting: Any, waiting_free: Any, table: Any, keys: Any, used: Any, events: Any, sessions: Any, stats: Any,
     heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip

@@ -16,8 +16,8 @@ DONE, NO_POOL, NO_HISTOGRAM = range(3)
 
 @leaf
 def fold(
-    order: Any, start: int, ready: int, slot: Any, run: Any, key: Any, kind: Any, dwell: Any, flags: Any,
-    weight: Any, click_kind: int, tag: int, last_key: Any, spent: Any, fields: Any, directory: Any, buckets: Any,
+    order: Any, start: Any, ready: Any, slot: Any, run: Any, key: Any, kind: Any, dwell: Any, flags: Any,
+    weight: Any, click_kind: Any, tag: Any, last_key: Any, spent: Any, fields: Any, directory: Any, buckets: Any,
     used: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """Add rows order[start:ready]; a row of key -1 has none: it ends the visit before it.
@@ -63,7 +63,7 @@ def fold(
 
 
 @leaf
-def fold_rows(slot: Any, key: Any, kind: Any, weight: Any, click_kind: int, fields: Any) -> None:
+def fold_rows(slot: Any, key: Any, kind: Any, weight: Any, click_kind: Any, fields: Any) -> None:
     """The part that needs no session: events and clicks of accepted rows."""
     for i in range(slot.shape[0]):
         g = key[i]

@@ -276,7 +276,8 @@ def _sum_rows(grids: list[Array], copies: int, values: Array, threads: int) -> N
 def _is_hot(runs: list[tuple[Span, int, int]], target: Target) -> bool:
     span, start, stop = runs[len(runs) // 2]
     run = _load(Span(span.x, span.y), start, min(stop, start + SAMPLE), target)
-    return int(leaves.repeats(run.x, run.y, target.ax, target.ay)) > HOT * run.x.shape[0]
+    same = int(leaves.repeats(run.x, run.y, target.ax, target.ay))
+    return same > HOT * len(run.x)
 
 
 def _check_total(tallies: Array) -> None:

@@ -33,7 +33,8 @@ def taps_of(sigma: float, radius: int, dtype: Any) -> Array:
     if radius == 0:
         return np.ones(1, dtype)
     weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    return (weights / (weights[0] + 2.0 * weights[:0:-1].sum())).astype(dtype)
+    gain = weights[0] + 2.0 * weights[:0:-1].sum()
+    return np.asarray(weights / gain, dtype)
 
 
 def border(n: int, radius: int, boundary: str) -> npt.NDArray[np.int64]:

@@ -40,7 +40,11 @@ class Needs:
         for name in plan.by:
             if name not in available:
                 raise InputError(
-                    "unknown column in `by`", code="HG2202", where="by", value=name, hint=nearest(name, sorted(available))
+                    "unknown column in `by`",
+                    code="HG2202",
+                    where="by",
+                    value=name,
+                    hint=nearest(name, sorted(available)),
                 )
         wanted = ["time", "seq", "session", "tab", "view", "page", "kind", "feature", "event_id", "count"]
         if "session" not in available:
@@ -72,10 +76,14 @@ class Encoder:
         self.has_page = "page" in has
         self.has_points = {"x", "y"} <= has
         kinds = {word: kind for kind, words in (plan.kinds or {}).items() for word in words}
-        self.kinds = NameCodes(lambda raw: kinds.get(raw) or kind_of(raw), null="custom")
+        # without a kind column a table of points is a table of clicks (said in the notes), any other of events
+        self.points_only = "kind" not in has and self.has_points
+        self.kinds = NameCodes(
+            lambda raw: kinds.get(raw) or kind_of(raw), null="click" if self.points_only else "custom"
+        )
         self.pages = NameCodes(page_key if plan.url_rules else None, null=NONE)
         self.features = NameCodes()
-        self.pointers = NameCodes(lambda raw: kind_of_pointer(raw), null=NONE)
+        self.pointers = NameCodes(str.lower, null=NONE)
         self.touch_code = self.pointers.code("touch")
         self.segments = [NameCodes(page_key if name == "page" and plan.url_rules else None, NONE) for name in plan.by]
         self.segment_pairs = [Pairs() for _ in plan.by[1:]]
@@ -87,7 +95,9 @@ class Encoder:
         self._ranked = ranked
         self._edges = np.array(BUCKET_EDGES, np.float64)
         years = plan.time_range
-        self._range = (-MAX_TIME, MAX_TIME) if years is None else tuple(_year(y) * self.ticks for y in years)
+        self._range = (-MAX_TIME, MAX_TIME)
+        if years is not None:
+            self._range = _year(years[0]) * self.ticks, _year(years[1]) * self.ticks
 
     def encode(self, chunk: Chunk, lead: int) -> Block:
         """Raises InputError for columns of a type that cannot be what they are mapped to."""
@@ -159,7 +169,12 @@ class Encoder:
 
     def _names(self, get: dict[str, pa.Array], n: int, fresh: object) -> None:
         assert callable(fresh)
-        for name, codes in (("kind", self.kinds), ("page", self.pages), ("feature", self.features), ("pointer", self.pointers)):
+        for name, codes in (
+            ("kind", self.kinds),
+            ("page", self.pages),
+            ("feature", self.features),
+            ("pointer", self.pointers),
+        ):
             if name in self._has or name == "kind" or (name == "feature" and self.plan.area_list):
                 self._encode(codes, get.get(name), fresh(name))
         if self.plan.by:
@@ -238,16 +253,14 @@ class Encoder:
         column = get["seq"]
         if not pa.types.is_integer(column.type):
             number = self._number(get, "seq", n)
-            return np.where(np.isnan(number), -MAX_TIME, np.clip(np.nan_to_num(number), -(2**53), 2**53)).astype(np.int64)
+            return np.where(np.isnan(number), -MAX_TIME, np.clip(np.nan_to_num(number), -(2**53), 2**53)).astype(
+                np.int64
+            )
         out = values_of(column).astype(np.int64)
         bits, offset = bitmap(column)
         if len(bits):
             columns.fill_where_null(bits, offset, -MAX_TIME, out)
         return out
-
-
-def kind_of_pointer(raw: str) -> str:
-    return raw.strip().lower()
 
 
 def _year(year: int) -> int:

@@ -10,7 +10,7 @@ from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import LateBuffer
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.usage import Usage
-from heatgrid.engine.sessions import Sessions
+from heatgrid.engine.sessions import Closer, Sessions
 from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, WAKING
 from heatgrid.words.ledger import Ledger
@@ -49,8 +49,9 @@ class Fold:
         self._segment_dims = tuple(f"by:{name}" for name in plan.by)
         self.usages = self._usages()
         self.maps = self._maps()
-        for measure in (*self.usages, *self.maps):
-            if self.sessions is not None:
+        measures: list[Closer] = [*self.usages, *self.maps]
+        if self.sessions is not None:
+            for measure in measures:
                 self.sessions.add_closer(measure)
 
     def _groupings(self) -> list[tuple[str, ...]]:
@@ -147,7 +148,11 @@ class Fold:
         kinds = len(self._kind_counts)
         tables = {u.name: u.table(dims, decode) for u in self.usages}
         tables["kinds"] = Table(
-            ("kind",), KIND_FIELDS, np.arange(kinds)[:, None], self._kind_counts[:, None].copy(), np.zeros((0, 3), np.int64)
+            ("kind",),
+            KIND_FIELDS,
+            np.arange(kinds)[:, None],
+            self._kind_counts[:, None].copy(),
+            np.zeros((0, 3), np.int64),
         )
         names = {
             "kind": list(self.encoder.kinds.names),

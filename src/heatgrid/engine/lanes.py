@@ -146,6 +146,8 @@ class _Run:
             fold = Fold(self.plan, encoder, lateness=0, max_open=self.max_open)
         if fold.late.rows:
             fold.push(_empty(fold.late.rows, fold.late.held), last=True)
+        if encoder.points_only:
+            notes.append("no column for kind: every row with a point counts as a click")
         if fold.late.late_rows:
             notes.append(f"{fold.late.late_rows:,} rows were late and put in order")
         if fold.sessions is not None and fold.sessions.evicted:
@@ -165,8 +167,8 @@ class _Run:
         kept: dict[str, list[Array]] = {}
         for chunk in self._chunks():
             block = encoder.encode(chunk, 0)
-            for name, rows in _by_row(block).items():
-                kept.setdefault(name, []).append(rows)
+            for name, column in _by_row(block).items():
+                kept.setdefault(name, []).append(column)
             self._tell(encoder.ledger.read)
         self._spool = None
         columns = {name: np.concatenate(kept.pop(name)) for name in list(kept)}
@@ -204,7 +206,7 @@ def _add_run_ledger(state: State, ledger: Ledger) -> None:
 
 def _empty(lead: int, held: dict[str, Array]) -> Block:
     """A block of nothing but the rows held back."""
-    columns = {name: np.empty(lead if name in held else 0, DTYPES[name]) for name in DTYPES}
+    columns: dict[str, Array] = {name: np.empty(lead if name in held else 0, DTYPES[name]) for name in DTYPES}
     nothing = np.zeros(1, np.int64)
     return Block(0, lead, columns, np.ones(0, np.uint8), np.empty(0, np.int32), nothing, nothing)
 

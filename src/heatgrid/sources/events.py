@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from heatgrid.sources import mapping
 from heatgrid.sources.deliver import Deliver
-from heatgrid.sources.files import check_format, choose_format, expand, identify, unknown_format
-from heatgrid.sources.layouts import bare, is_text
-from heatgrid.sources.memory import MemoryPart, memory_part
-from heatgrid.sources.parts import Job, Part, Piece, Task
+from heatgrid.sources.files import check_format, choose_format, expand, identify
+from heatgrid.sources.ipc import open_ipc
+from heatgrid.sources.layouts import bare
+from heatgrid.sources.memory import memory_part
+from heatgrid.sources.parquet import ParquetPart
+from heatgrid.sources.parts import BAD_LINES, Job, Part, Piece, Task
 from heatgrid.sources.pool import ahead
+from heatgrid.sources.stdin import open_stdin
+from heatgrid.sources.streams import FileBytes
+from heatgrid.sources.text import open_text
 from heatgrid.sources.times import Times, choose
 from heatgrid.sources.where import Where, compile_where
-from heatgrid.words.errors import HeatgridError, InputError, UsageError
+from heatgrid.words.errors import InputError, UsageError, shorten
 from heatgrid.words.events import CANONICAL, Chunk
 
 _OPENERS = 8
 _OVERLAP = 1.5
-_BAD_LINES = 20
+"""Files are read in the order of time if their spans add up to no more than this many times the whole."""
+_SAMPLED = 64
 
 
 class Events:
@@ -56,7 +64,7 @@ class Events:
         self.schema = _united(parts)
         found = mapping.find(self.schema, map, name)
         self.columns = found.columns
-        self._opening_notes = [*notes, *found.notes, *_lacking(parts, self.schema, self.columns)]
+        self._opening_notes = [*notes, *found.notes, *_lacking(parts, self.columns)]
         self.time_path = self.columns.get("time")
         self.times = self._choose_times(tz, time_unit, time_range)
         self.time_unit = self.times.unit
@@ -129,7 +137,7 @@ class Events:
         self.bad_lines.clear()
         self._notes_of_scan = []
         self.skipped[:] = self._skipped_at_opening
-        return self._chunks(Job(deliver, max(1, threads)), self._order())
+        return self._chunks(deliver, max(1, threads), self._order())
 
     def _type(self, name: str, path: str) -> pa.DataType:
         if name == "time":
@@ -137,26 +145,272 @@ class Events:
         kind = mapping.type_of(self.schema, path)
         return pa.null() if kind is None else kind
 
-    def _chunks(self, job: Job, order: list[int]) -> Iterator[Chunk]:
-        failed: dict[int, HeatgridError] = {}
-        work = ahead(self._tasks(job, order, failed), job.threads)
-        current: int | None = None
+    def _chunks(self, deliver: Deliver, threads: int, order: list[int]) -> Iterator[Chunk]:
+        failed: set[int] = set()
+        tasks = self._tasks(deliver, threads, order, failed)
+        work = ahead(tasks, threads)
+        current = -1
         row = 0
         try:
             for rank, result in work:
                 if rank != current:
-                    self._leave(current)
+                    self._leave(current, failed)
                     current, row = rank, 0
-                if rank in self._failed_now:
+                if rank in failed:
                     continue
                 try:
                     for piece in result():
                         yield self._chunk(piece, rank, row)
                         row += piece.read
+                        del piece
                 except InputError as error:
                     self._fail(rank, error, row)
-            self._leave(current)
+                    failed.add(rank)
+                del result
+            self._leave(current, failed)
         finally:
             work.close()
+            tasks.close()
             for part in self.parts:
                 part.close()
+
+    def _tasks(
+        self, deliver: Deliver, threads: int, order: list[int], failed: set[int]
+    ) -> Generator[tuple[int, Task], None, None]:
+        """The tasks of every part in turn; a part that cannot go on ends with a task that raises why."""
+        for rank in order:
+            part = self.parts[rank]
+            job = Job(replace(deliver, loose=part.loose), threads)
+            try:
+                if part.identity is not None:
+                    part.identity.check()
+                for task in part.tasks(job):
+                    yield rank, task
+                    if rank in failed:
+                        break
+            except InputError as error:
+                yield rank, partial(_raise, error)
+
+    def _chunk(self, piece: Piece, rank: int, row: int) -> Chunk:
+        room = BAD_LINES - len(self.bad_lines)
+        if room > 0 and piece.bad_lines:
+            self.bad_lines += piece.bad_lines[:room]
+        return Chunk(piece.batch, rank, row, piece.read, piece.rejected)
+
+    def _leave(self, rank: int, failed: set[int]) -> None:
+        """A part is done: its files are closed, and they must be the ones that were opened."""
+        if rank < 0:
+            return
+        part = self.parts[rank]
+        part.close()
+        if part.identity is not None and rank not in failed:
+            part.identity.check()
+
+    def _fail(self, rank: int, error: InputError, row: int) -> None:
+        if self.on_error != "skip" or self.parts[rank].identity is None:
+            raise error
+        name = self.parts[rank].name
+        self.skipped.append(name)
+        self._notes_of_scan.append(_skip_note(name, error, row))
+
+    def _order(self) -> list[int]:
+        """Ranks in the order of reading: by time if the files then hardly overlap, else as the paths are sorted."""
+        ranks = list(range(len(self.parts)))
+        if len(ranks) < 2 or self.time_path is None:
+            return ranks
+        known = []
+        for times in self.time_ranges():
+            if times is None:
+                return ranks
+            known.append(times)
+        spans = sum(last - first for first, last in known)
+        whole = max(last for _, last in known) - min(first for first, _ in known)
+        if spans > _OVERLAP * whole:
+            return ranks
+        return sorted(ranks, key=lambda rank: (known[rank][0], rank))
+
+    def _choose_times(self, tz: str, time_unit: str | None, years: tuple[int, int]) -> Times:
+        path = self.time_path
+        kinds = (
+            [] if path is None else [k for part in self.parts if (k := mapping.type_of(part.schema, path)) is not None]
+        )
+        samples = []
+        step = max(1, len(self.parts) // _SAMPLED)
+        for part in self.parts[::step]:
+            kind = None if path is None else mapping.type_of(part.schema, path)
+            if path is None or kind is None or pa.types.is_temporal(bare(kind)):
+                continue
+            values = part.sample(path)
+            if values is not None:
+                samples.append(values)
+        place = self.name if path is None else f"{self.name}, column {path!r}"
+        choice = choose(samples, kinds, tz=tz, time_unit=time_unit, years=years, place=place)
+        self._opening_notes += choice.notes
+        return choice.times
+
+    def _where(self, source: str | None, tz: str) -> Where | None:
+        if source is None:
+            return None
+
+        def resolve(name: str) -> str | None:
+            return name if mapping.type_of(self.schema, name) is not None else self.columns.get(name)
+
+        where = compile_where(source, resolve, [*mapping.paths_of(self.schema), *self.columns], tz)
+        for part in self.parts:
+            empty = {}
+            for path in where.columns:
+                kind = self._type("time", path) if path == self.time_path else mapping.type_of(part.schema, path)
+                empty[path] = pa.nulls(0, pa.null() if kind is None else kind)
+            where.mask(empty, 0, loose=part.loose)
+        return where
+
+
+def open_events(
+    source: Any,
+    *,
+    format: str = "auto",
+    map: Mapping[str, str | None] | None = None,
+    where: str | None = None,
+    tz: str = "UTC",
+    time_unit: str | None = None,
+    coerce: bool = False,
+    on_error: str = "raise",
+    time_range: tuple[int, int] = (2000, 2101),
+) -> Events:
+    """Open a path, glob, folder, list of them, ``-``, or anything that holds or gives Arrow data.
+
+    ``map`` is canonical -> source column (dotted paths into structs; None or "" = unmapped on purpose), ``where`` a
+    small SQL predicate, ``tz`` the zone of naive times, ``time_unit`` (s, ms, us, ns) that of numbers, ``coerce``
+    turns values of a wrong type into missing ones, ``on_error="skip"`` leaves out files that cannot be read and
+    lists them, ``time_range`` are the years that a time may lie in (half-open; others become null).
+    """
+    if on_error not in ("raise", "skip"):
+        raise UsageError("on_error is 'raise' or 'skip'", code="HG1205", value=on_error)
+    if format != "auto":
+        check_format(format)
+    if not time_range[0] < time_range[1] or not 1 <= time_range[0] <= time_range[1] <= 9999:
+        raise UsageError("time_range is (first year, year after the last)", code="HG1206", value=time_range)
+    notes: list[str] = []
+    skipped: list[str] = []
+    parts = _parts(source, format, on_error, notes, skipped)
+    return Events(
+        parts,
+        name=parts[0].name if len(parts) == 1 else f"{len(parts)} inputs",
+        map=map,
+        where=where,
+        tz=tz,
+        time_unit=time_unit,
+        coerce=coerce,
+        on_error=on_error,
+        time_range=time_range,
+        notes=notes,
+        skipped=skipped,
+    )
+
+
+def _parts(source: Any, format: str, on_error: str, notes: list[str], skipped: list[str]) -> list[Part]:
+    items = list(source) if isinstance(source, list | tuple | set | frozenset) else [source]
+    paths = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike) and item != "-"]
+    parts: list[Part] = []
+    if paths:
+        found, sentences = expand([os.fsdecode(path) for path in paths])
+        notes += sentences
+        parts += _open_files(found, format, on_error, notes, skipped)
+    for item in items:
+        if isinstance(item, str | os.PathLike):
+            if item == "-":
+                parts.append(open_stdin(format))
+            continue
+        name = type(item).__name__ if len(items) == 1 else f"{type(item).__name__} {len(parts)}"
+        part = memory_part(item, name)
+        if part is None:
+            raise InputError(
+                "this object cannot be read as events",
+                code="HG2217",
+                where=name,
+                expected="a path, '-', an object with __arrow_c_stream__ or __arrow_c_array__, or a dict of arrays",
+                hint="pandas, polars, duckdb and pyarrow objects can be passed as they are",
+            )
+        parts.append(part)
+    if not parts:
+        raise InputError(
+            "there is nothing to read",
+            code="HG2202",
+            value=", ".join(skipped) or None,
+            expected="at least one file",
+            hint="every file was skipped" if skipped else None,
+        )
+    return parts
+
+
+def _open_files(found: list[str], format: str, on_error: str, notes: list[str], skipped: list[str]) -> list[Part]:
+    def open_one(path: str) -> Part | InputError:
+        try:
+            return open_file(path, format)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(min(_OPENERS, len(found))) as openers:
+        opened = list(openers.map(open_one, found))
+    parts = []
+    for path, part in zip(found, opened, strict=True):
+        if not isinstance(part, InputError):
+            parts.append(part)
+        elif on_error == "skip":
+            skipped.append(path)
+            notes.append(_skip_note(path, part, 0))
+        else:
+            raise part
+    return parts
+
+
+def open_file(path: str, format: str) -> Part:
+    """The part for one file by its format."""
+    identity = identify(path)
+    chosen, packed = choose_format(format, path)
+    if packed is None and chosen == "parquet":
+        return ParquetPart(identity)
+    if packed is None and chosen == "ipc":
+        return open_ipc(identity)
+    if packed is not None and chosen in ("parquet", "ipc"):
+        raise InputError(
+            "a compressed Parquet or Arrow file cannot be read in place",
+            code="HG2204",
+            where=path,
+            hint="unpack it first",
+        )
+    return open_text(FileBytes(identity, packed), chosen)
+
+
+def _united(parts: list[Part]) -> pa.Schema:
+    """Every column of any part, with the first type that says something."""
+    if len(parts) == 1:
+        return parts[0].schema
+    fields: dict[str, pa.Field] = {}
+    for part in parts:
+        for entry in part.schema:
+            known = fields.get(entry.name)
+            if known is None or pa.types.is_null(known.type):
+                fields[entry.name] = entry
+    return pa.schema(list(fields.values()))
+
+
+def _lacking(parts: list[Part], columns: Mapping[str, str]) -> list[str]:
+    """Mapped columns that some of the parts do not have."""
+    notes = []
+    for canonical, path in columns.items():
+        without = sum(mapping.type_of(part.schema, path) is None for part in parts)
+        if without:
+            name = canonical if canonical == path else f"{canonical} = {path}"
+            notes.append(f"{name}: {without:,} of {len(parts):,} files have no such column, null there")
+    return notes
+
+
+def _skip_note(name: str, error: InputError, row: int) -> str:
+    after = f" after {row:,} rows" if row else ""
+    why = error.what if error.value is None else f"{error.what}: {shorten(error.value, 120)}"
+    return f"skipped {name}{after} ({why}) [{error.code}]"
+
+
+def _raise(error: InputError) -> Iterator[Piece]:
+    raise error

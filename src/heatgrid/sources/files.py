@@ -7,8 +7,8 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
+from heatgrid.sources.faults import unreadable
 from heatgrid.words.errors import InputError, UsageError, nearest
 
 FORMATS = ("parquet", "ipc", "csv", "ndjson")
@@ -21,7 +21,6 @@ SUFFIXES = {
 PACKED = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
 _MAGIC = ((b"PAR1", "parquet"), (b"ARROW1", "ipc"), (b"\xff\xff\xff\xff", "ipc"))
 _PACKED_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
-_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -56,18 +55,12 @@ def identify(path: str) -> Identity:
         raise unreadable(path, error) from error
     if stat.S_ISFIFO(facts.st_mode) or stat.S_ISSOCK(facts.st_mode):
         raise InputError(
-            "a pipe cannot be read by its name", code="HG2207", where=path, hint="give '-' and send it to standard input"
+            "a pipe cannot be read by its name",
+            code="HG2207",
+            where=path,
+            hint="give '-' and send it to standard input",
         )
     return Identity(path, facts.st_size, facts.st_mtime_ns)
-
-
-def unreadable(path: str, error: OSError) -> InputError:
-    return InputError(
-        f"the file cannot be read: {error.strerror or error}",
-        code="HG2203",
-        where=path,
-        hint="check that it exists and that you may read it, or --on-error skip",
-    )
 
 
 def expand(names: list[str]) -> tuple[list[str], list[str]]:
@@ -198,13 +191,3 @@ def unknown_format(path: str) -> InputError:
         expected="Parquet, Arrow IPC, CSV or JSON lines, plain, gzip, zstd or bzip2",
         hint="give --format " + "|".join(FORMATS),
     )
-
-
-def partitions(path: str) -> dict[str, str | None]:
-    """The ``key=value`` folders above a file."""
-    keys: dict[str, str | None] = {}
-    for folder in Path(path).parent.parts:
-        key, equals, value = folder.partition("=")
-        if equals and key:
-            keys[unquote(key)] = None if value == _HIVE_NULL else unquote(value)
-    return keys

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from heatgrid.sources.deliver import value_at
+from heatgrid.sources.faults import invalid, second_scan
 from heatgrid.sources.files import Identity
 from heatgrid.sources.parts import Job, Piece, Task, slices
 from heatgrid.words.errors import InputError
@@ -21,10 +22,18 @@ Open = Callable[[list[str]], Iterator[pa.RecordBatch]]
 class MemoryPart:
     """Batches of a schema; ``open`` starts them from the beginning with at least the columns asked for."""
 
+    loose = False
     identity: Identity | None = None
 
     def __init__(
-        self, name: str, schema: pa.Schema, rows: int | None, open_: Open, *, replayable: bool = True, foreign: bool = True
+        self,
+        name: str,
+        schema: pa.Schema,
+        rows: int | None,
+        open_: Open,
+        *,
+        replayable: bool = True,
+        foreign: bool = True,
     ) -> None:
         self.name = name
         self.schema = schema.remove_metadata()
@@ -187,24 +196,3 @@ def _reader(source: Any, name: str) -> pa.RecordBatchReader:
             value=str(error).split("\n", maxsplit=1)[0],
             expected="columns of one type each, with names that are texts",
         ) from error
-
-
-def invalid(name: str, why: str) -> InputError:
-    return InputError(
-        "the Arrow data is not valid",
-        code="HG2218",
-        where=name,
-        value=why.split("\n", maxsplit=1)[0],
-        expected="buffers, offsets and dictionary indices that are in range",
-        hint="the program that made it has a fault; write it anew",
-    )
-
-
-def second_scan(name: str) -> InputError:
-    return InputError(
-        "the stream was read already and cannot be read again",
-        code="HG2216",
-        where=name,
-        expected="one pass over a stream",
-        hint="give a file or a table, or declare order= so that one pass is enough",
-    )

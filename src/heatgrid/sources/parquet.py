@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from heatgrid.sources.deliver import value_at
-from heatgrid.sources.files import Identity, partitions, unreadable
+from heatgrid.sources.faults import corrupt, reading
+from heatgrid.sources.files import Identity
+from heatgrid.sources.hive import keys_field, partitions, with_keys
 from heatgrid.sources.layouts import bare, is_bytes, is_text
 from heatgrid.sources.mapping import split_path, type_of
 from heatgrid.sources.parts import SLICE, Job, Piece, Task, slices
 from heatgrid.sources.prune import Bounds, can_be_true, ends_of
-from heatgrid.words.errors import InputError
 
 _WHOLE_BYTES = 96 << 20
 """A row group that decodes to more than this is streamed, not held at once."""
@@ -37,19 +38,18 @@ class ParquetPart:
     """One Parquet file; its footer is read when it is opened and again by every scan."""
 
     replayable = True
+    loose = False
 
     def __init__(self, identity: Identity) -> None:
         self.identity: Identity | None = identity
         self.path = identity.path
         self.name = identity.path
-        with _reading(self.path), pq.ParquetFile(self.path) as file:
+        with reading(self.path), pq.ParquetFile(self.path) as file:
             self.rows: int | None = file.metadata.num_rows
             own = file.schema_arrow
         self.partitions = {key: value for key, value in partitions(self.path).items() if key not in own.names}
         self.own = own.remove_metadata()
-        self.schema = self.own
-        for key in self.partitions:
-            self.schema = self.schema.append(pa.field(key, pa.dictionary(pa.int8(), pa.string())))
+        self.schema = keys_field(self.own, self.partitions)
         self._local = threading.local()
         self._open: list[pq.ParquetFile] = []
 
@@ -58,13 +58,13 @@ class ParquetPart:
         ends = self.time_bounds(path)
         if ends is not None:
             return ends
-        with _reading(self.path), pq.ParquetFile(self.path) as file:
+        with reading(self.path), pq.ParquetFile(self.path) as file:
             for batch in file.iter_batches(batch_size=65_536, columns=[path], use_threads=False):
                 return value_at(batch, path)
         return None
 
     def time_bounds(self, path: str) -> pa.Array | None:
-        with _reading(self.path), pq.ParquetFile(self.path) as file:
+        with reading(self.path), pq.ParquetFile(self.path) as file:
             metadata = file.metadata
             leaf = _leaves(metadata).get(path)
             kind = type_of(self.own, path)
@@ -84,7 +84,7 @@ class ParquetPart:
         return pa.concat_arrays([_smallest(both), _largest(both)])
 
     def tasks(self, job: Job) -> Iterator[Task]:
-        with _reading(self.path):
+        with reading(self.path):
             file = pq.ParquetFile(self.path)
         with file:
             metadata = file.metadata
@@ -135,7 +135,7 @@ class ParquetPart:
 
     def _whole(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int, few: bool) -> Iterator[Piece]:
         place = self._place(index)
-        with _reading(place):
+        with reading(place):
             file = self._reader(metadata, wanted)
             table = file.read_row_group(index, columns=wanted.columns, use_threads=few)
         expected = metadata.row_group(index).num_rows
@@ -146,18 +146,18 @@ class ParquetPart:
     def _streamed(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int) -> Iterator[Task]:
         """A row group too large to hold: batch by batch, decoded where it is asked for."""
         place = self._place(index)
-        with _reading(place):
+        with reading(place):
             file = pq.ParquetFile(
                 self.path, metadata=metadata, read_dictionary=wanted.dictionaries, pre_buffer=False, buffer_size=1 << 20
             )
         with file:
             batches = file.iter_batches(SLICE, row_groups=[index], columns=wanted.columns)
             while True:
-                with _reading(place):
+                with reading(place):
                     batch = next(batches, None)
                 if batch is None:
                     return
-                batch = _with_keys(batch, wanted)
+                batch = with_keys(batch, wanted.partitions)
                 yield partial(_deliver_one, job, batch, place)
 
     def _skipped(self, job: Job, rows: int) -> Iterator[Piece]:
@@ -193,7 +193,9 @@ class _Sizes:
     def __init__(self, metadata: pq.FileMetaData, wanted: _Wanted) -> None:
         self.metadata = metadata
         leaves = _leaves(metadata)
-        self.leaves = [i for path, i in leaves.items() if any(path == c or path.startswith(c + ".") for c in wanted.columns)]
+        self.leaves = [
+            i for path, i in leaves.items() if any(path == c or path.startswith(c + ".") for c in wanted.columns)
+        ]
 
     def of(self, index: int) -> int:
         group = self.metadata.row_group(index)
@@ -207,21 +209,10 @@ def _deliver_one(job: Job, batch: pa.RecordBatch, place: str) -> Iterator[Piece]
 def _batches(table: pa.Table, rows: int, wanted: _Wanted) -> Iterator[pa.RecordBatch]:
     if not wanted.columns:
         empty = pa.RecordBatch.from_struct_array(pa.StructArray.from_buffers(pa.struct([]), rows, [None]))
-        yield _with_keys(empty, wanted)
+        yield with_keys(empty, wanted.partitions)
         return
     for batch in table.to_batches(max_chunksize=SLICE):
-        yield _with_keys(batch, wanted)
-
-
-def _with_keys(batch: pa.RecordBatch, wanted: _Wanted) -> pa.RecordBatch:
-    """The keys of hive folders as constant columns."""
-    if not wanted.partitions:
-        return batch
-    columns = list(batch.columns)
-    for value in wanted.partitions.values():
-        index = pa.repeat(pa.scalar(None if value is None else 0, pa.int8()), batch.num_rows)
-        columns.append(pa.DictionaryArray.from_arrays(index, pa.array([value or ""]), safe=False))
-    return pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *wanted.partitions])
+        yield with_keys(batch, wanted.partitions)
 
 
 def _leaves(metadata: pq.FileMetaData) -> dict[str, int]:
@@ -264,26 +255,3 @@ def _smallest(array: pa.Array) -> pa.Array:
 
 def _largest(array: pa.Array) -> pa.Array:
     return array.take(pa.array([int(pc.sort_indices(array)[-1].as_py())]))
-
-
-@contextlib.contextmanager
-def _reading(place: str) -> Iterator[None]:
-    """Arrow's errors as ours, with the file that they are about."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None:
-            raise unreadable(place, error) from error
-        raise corrupt(place, str(error)) from error
-    except (pa.ArrowException, ValueError, OverflowError) as error:
-        raise corrupt(place, str(error)) from error
-
-
-def corrupt(place: str, why: str) -> InputError:
-    return InputError(
-        "the file is damaged or not what its name says",
-        code="HG2205",
-        where=place,
-        value=why.split("\n", maxsplit=1)[0],
-        hint="fetch it again, or --on-error skip to leave out what cannot be read",
-    )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SLICE = 131_072
 """Rows of a delivered batch at most: what stays in cache while the engine looks at it."""
 
+BAD_LINES = 20
+"""Rejected lines that are kept with their place, for the messages."""
+
 
 @dataclass
 class Piece:
@@ -43,8 +46,11 @@ class Part(Protocol):
 
     name: str
     schema: pa.Schema
+    """Top-level columns as stored, with those of the folders' keys."""
     rows: int | None
     replayable: bool
+    loose: bool
+    """Texts may be compared with numbers: the source knows no types."""
     identity: Identity | None
 
     def sample(self, path: str) -> pa.Array | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,18 +11,19 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 
-def ahead(tasks: Iterator[tuple[K, Callable[[], T]]], threads: int) -> Iterator[tuple[K, Callable[[], T]]]:
-    """Run tasks on ``threads`` workers, at most ``threads`` of them not yet asked for; keys and results in order.
+def ahead(tasks: Iterator[tuple[K, Callable[[], T]]], threads: int) -> Generator[tuple[K, Callable[[], T]], None, None]:
+    """Run tasks on ``threads`` workers; keys and results in order.
 
-    With the one that the consumer holds there are never more than threads + 1 results alive. The workers end with
-    the generator, also when it is closed early. A failed task raises when its result is called for.
+    While the consumer holds one result, ``threads`` more are running or ready: never more than threads + 1 alive if
+    it lets go of one before it asks for the next. The workers end with the generator, also when it is closed early.
+    A failed task raises when its result is called for.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix="heatgrid-source") as workers:
         waiting: deque[tuple[K, Future[T]]] = deque()
         try:
             for key, task in tasks:
                 waiting.append((key, workers.submit(task)))
-                if len(waiting) >= threads:
+                if len(waiting) > threads:
                     yield _next(waiting)
             while waiting:
                 yield _next(waiting)

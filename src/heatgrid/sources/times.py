@@ -160,7 +160,9 @@ def _parse_each(array: pa.Array, tz: str, unit: str) -> pa.Array:
     offset = pc.extract_regex(zone, r"^(?P<sign>[+-])(?P<h>\d\d):?(?P<m>\d\d)?$")
     has = offset.is_valid()
     pieces = [
-        np.asarray(pc.if_else(pc.and_(has, pc.not_equal(c, "")), c, pa.scalar("0", c.type)).fill_null("0").cast(pa.int64()))
+        np.asarray(
+            pc.if_else(pc.and_(has, pc.not_equal(c, "")), c, pa.scalar("0", c.type)).fill_null("0").cast(pa.int64())
+        )
         for c in (offset.field(1), offset.field(2))
     ]
     sign = np.where(np.asarray(pc.fill_null(pc.equal(offset.field(0), "-"), False)), -1, 1)

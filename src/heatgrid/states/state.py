@@ -78,14 +78,14 @@ def canonical(state: State) -> State:
         _drop_empty_maps(maps)
     for dim, names in state.names.items():
         used = np.zeros(len(names), bool)
-        for part in (*state.tables.values(), *state.maps.values()):
+        for part in _parts(state):
             for d, name in enumerate(part.dims):
                 if name == dim:
                     used[part.keys[:, d]] = True
         kept = sorted(name for name, u in zip(names, used, strict=True) if u)
         place = {name: i for i, name in enumerate(kept)}
         recode = np.array([place.get(name, -1) for name in names], np.int64)
-        for part in (*state.tables.values(), *state.maps.values()):
+        for part in _parts(state):
             for d, name in enumerate(part.dims):
                 if name == dim:
                     part.keys[:, d] = recode[part.keys[:, d]]
@@ -95,6 +95,10 @@ def canonical(state: State) -> State:
     for maps in state.maps.values():
         _sort_maps(maps)
     return state
+
+
+def _parts(state: State) -> list[Table | Maps]:
+    return [*state.tables.values(), *state.maps.values()]
 
 
 def row_order(keys: Ints) -> Ints:

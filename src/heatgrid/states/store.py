@@ -75,7 +75,7 @@ def from_bytes(data: bytes, where: str) -> State:
                 keys=arrays[f"table/{name}/keys"],
                 values=arrays[f"table/{name}/values"],
                 histogram=arrays[f"table/{name}/histogram"],
-                ids=arrays[f"table/{name}/ids"] if f"table/{name}/ids" in arrays else None,
+                ids=arrays.get(f"table/{name}/ids"),
             )
             for name, t in header["tables"].items()
         }
@@ -86,7 +86,7 @@ def from_bytes(data: bytes, where: str) -> State:
             )
             for name, m in header["maps"].items()
         }
-        session_ids = arrays["session_ids"] if "session_ids" in arrays else None
+        session_ids = arrays.get("session_ids")
     return State(
         plan=Plan.from_dict(header["plan"]),
         ledger=Ledger.from_dict(header["ledger"]),

@@ -81,8 +81,11 @@ class Source(Protocol):
     replayable: bool
     rows_hint: int | None
     columns: dict[str, str]
-    inputs: list[dict[str, object]]
-    notes: list[str]
     time_unit: str
+
+    @property
+    def inputs(self) -> list[dict[str, object]]: ...
+    @property
+    def notes(self) -> list[str]: ...
 
     def scan(self, columns: Sequence[str], *, threads: int) -> Iterator[Chunk]: ...

@@ -128,5 +128,3 @@ class Usage:
             histogram=entries.astype(np.int64),
             ids=ids,
         )
-
-

@@ -1,4 +1,4 @@
-"""Columns of array people (NumPy, anything Arrow) as pieces of raw values and their validity: nothing is copied here."""
+"""Columns of array people (NumPy, anything Arrow) as pieces of raw values and their validity; nothing is copied."""
 
 from __future__ import annotations
 
@@ -197,16 +197,14 @@ def _piece(name: str, array: pa.Array, kinds: str) -> Piece:
     if pa.types.is_null(array.type):
         nothing = np.broadcast_to(np.zeros((), "?" if kinds == "b" else "i1"), (n,))
         return Piece(nothing, Validity(np.broadcast_to(np.zeros((), "?"), (n,))))
-    validity, data = (array.buffers() + [None, None])[:2] if pa.types.is_primitive(array.type) else (None, None)
-    valid = None
-    if validity is not None and array.null_count:
-        valid = Validity(_bytes(validity), array.offset)
-    if pa.types.is_boolean(array.type) and "b" in kinds:
-        return Piece(_unpacked(data, array.offset, n), valid)
-    is_number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+    is_number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)
     dtype = np.dtype(array.type.to_pandas_dtype()) if is_number else np.dtype("O")
     if dtype.kind not in kinds:
         raise _wrong(name, str(array.type), kinds)
+    validity, data = array.buffers()
+    valid = Validity(_bytes(validity), array.offset) if validity is not None and array.null_count else None
+    if dtype.kind == "b":
+        return Piece(_unpacked(data, array.offset, n), valid)
     values = _bytes(data)[array.offset * dtype.itemsize : (array.offset + n) * dtype.itemsize].view(dtype)
     return Piece(values, valid)
 
@@ -219,4 +217,3 @@ def _unpacked(data: pa.Buffer, offset: int, n: int) -> Array:
     first = offset >> 3
     some = _bytes(data)[first : (offset + n + 7) >> 3]
     return np.unpackbits(some, bitorder="little")[offset - (first << 3) :][:n].view(np.bool_)
-

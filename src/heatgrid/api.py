@@ -1,0 +1,113 @@
+"""The engine for programs: read, run, load, merge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from heatgrid.engine.lanes import run_plan
+from heatgrid.engine.pool import thread_count
+from heatgrid.gpu.availability import why_not
+from heatgrid.heat import Heat
+from heatgrid.sources.events import Events, open_events
+from heatgrid.states import merge as merging
+from heatgrid.states.store import from_bytes
+from heatgrid.words.errors import DeviceError, InputError, UsageError, nearest
+from heatgrid.words.plan import Plan
+
+BACKENDS = ("auto", "cpu", "gpu")
+
+
+def read(source: Any, **options: Any) -> Events:
+    """Look at an input without reading it.
+
+    source : a path, glob, folder or a list of them (Parquet, Arrow IPC, CSV, NDJSON; plain, gz, zst), "-" for stdin,
+        anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``, a pyarrow Dataset or Scanner, a Polars
+        LazyFrame, a dict of arrays.
+    options : format="auto", map={canonical: column, or None to leave it out}, where="sql-like predicate", tz="UTC",
+        time_unit=None, coerce=False, on_error="raise" | "skip".
+
+    Raises InputError (nothing matched, unreadable, columns missing or doubtful) and UsageError (the predicate).
+    """
+    return open_events(source, **options)
+
+
+def run(
+    events: Any,
+    plan: Plan | None = None,
+    *,
+    order: str = "auto",
+    backend: str = "auto",
+    threads: int | None = None,
+    progress: bool | Callable[[int, int | None], object] | None = None,
+    **plan_fields: Any,
+) -> Heat:
+    """Count what the plan says, in one pass where the order of the rows allows it.
+
+    events : what ``read`` gives, or anything that it takes.
+    plan : a ``Plan``; or its fields as keywords.
+    order : "auto"; "time" or "session" promise the order (a violation is an error); "any" holds all rows in memory.
+    threads : at most so many; the answer is the same for any.
+    progress : called with (rows done, rows in all or None); returning False cancels. True draws a bar on stderr.
+
+    Raises UsageError, InputError, LimitError, DeviceError (backend "gpu"), Cancelled.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(
+            "unknown backend", code="HG1130", where="backend", value=backend, hint=nearest(backend, BACKENDS)
+        )
+    if backend == "gpu":
+        raise DeviceError(
+            "the engine has no GPU backend in this version", code="HG5001", where="backend", value=why_not() or "gpu",
+            hint="backend='auto' or 'cpu'",
+        )  # fmt: skip
+    if plan is not None and plan_fields:
+        raise UsageError(
+            "a plan and plan fields at once", code="HG1131", where=", ".join(sorted(plan_fields)),
+            hint="put them into the Plan",
+        )  # fmt: skip
+    unknown = sorted(set(plan_fields) - set(Plan.__dataclass_fields__))
+    if unknown:
+        raise UsageError(
+            "unknown option", code="HG1132", where="run", value=unknown[0],
+            hint=nearest(unknown[0], Plan.__dataclass_fields__),
+        )  # fmt: skip
+    chosen = plan if plan is not None else Plan(**plan_fields)
+    source = events if isinstance(events, Events) else read(events)
+    tell = _bar if progress is True else (progress or None)
+    outcome = run_plan(source, chosen, order=order, threads=thread_count(threads), progress=tell)
+    notes = (*source.notes, *outcome.notes)
+    return Heat(outcome.state, lane=outcome.lane, seconds=outcome.seconds, notes=notes)
+
+
+def load(path: str | os.PathLike[str]) -> Heat:
+    """A saved state. Raises InputError if it is missing, damaged, or of another version."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(
+            "the saved state cannot be read", code="HG2400", where=os.fspath(path), value=error.strerror,
+            expected="a .heat file written by heatgrid build",
+        ) from error  # fmt: skip
+    return Heat(from_bytes(data, os.fspath(path)))
+
+
+def merge(heats: Sequence[Heat]) -> Heat:
+    """One result of several runs of one plan over inputs that share no session: the same bits as one run of all.
+
+    Raises UsageError HG1301..HG1305 with the reason where they cannot be merged.
+    """
+    if not heats:
+        raise UsageError("nothing to merge", code="HG1300", where="merge", expected="at least one result")
+    return Heat(reduce(merging.merge, [heat.state for heat in heats]), notes=heats[0].notes)
+
+
+def _bar(done: int, total: int | None) -> None:
+    import sys
+
+    share = f" {done / total:4.0%}" if total else ""
+    sys.stderr.write(f"\r{done:,} rows{share}")
+    sys.stderr.flush()

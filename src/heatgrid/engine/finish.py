@@ -1,0 +1,138 @@
+"""States to tables: names for codes, percentiles from histograms, small rows withheld. Nothing before this rounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from heatgrid.states.state import Ints, State, Table
+from heatgrid.words.errors import UsageError, nearest
+from heatgrid.words.plan import BUCKETS, LAYERS
+
+PERCENTILES = (50, 90, 99)
+NEEDS_SESSIONS = ("views", "sessions", "dwell_ms", "visits", "open_visits")
+UNLOCK = "a session or user column (--map session=COLUMN)"
+
+
+def shown(dim: str) -> str:
+    """The column's name of a dimension: segments are stored as by:NAME, apart from canonical names."""
+    return dim.removeprefix("by:")
+
+
+def usage_table(state: State, name: str) -> pa.Table:
+    """One row a key: its names, the counters, p50/p90/p99 of closed visits in ms, users where counted."""
+    table = state.tables[name]
+    kept = visible_rows(state, table)
+    columns: dict[str, Any] = {}
+    for d, dim in enumerate(table.dims):
+        names = np.array(state.names[dim], object)
+        columns[_free(shown(dim), columns)] = pa.array(names[table.keys[kept, d]], pa.string())
+    without = state.session_ids is None
+    first = table.dims[0]
+    for f, field in enumerate(table.fields):
+        if field == "views" and first == "feature":
+            continue
+        values = pa.array(table.values[kept, f])
+        columns[field] = pa.nulls(len(kept), pa.int64()) if without and field in NEEDS_SESSIONS else values
+    found = percentiles(table)
+    for p, percent in enumerate(PERCENTILES):
+        values = found[kept, p]
+        columns[f"p{percent}_ms"] = pa.array(values, pa.int64(), mask=values < 0)
+    if table.ids is not None:
+        columns["users"] = pa.array(np.bincount(table.ids[:, 0], minlength=len(table.keys))[kept])
+    return pa.table(columns)
+
+
+def _free(name: str, taken: dict[str, Any]) -> str:
+    return name if name not in taken else f"by_{name}"
+
+
+def visible_rows(state: State, table: Table) -> npt.NDArray[np.intp]:
+    """Rows of at least min_sessions sessions; if one alone is withheld the next smallest goes with it, since a
+    total would give it away."""
+    k = state.plan.min_sessions
+    every = np.arange(len(table.keys))
+    if k <= 1 or state.session_ids is None:
+        return every
+    sessions = table.values[:, table.fields.index("sessions")]
+    hidden = sessions < k
+    if hidden.sum() == 1 and len(every) > 1:
+        rest = np.flatnonzero(~hidden)
+        hidden[rest[np.argmin(sessions[rest])]] = True
+    return np.flatnonzero(~hidden)
+
+
+def withheld(state: State, name: str) -> int:
+    """Rows of a table that min_sessions withholds."""
+    table = state.tables[name]
+    return len(table.keys) - len(visible_rows(state, table))
+
+
+def representative(bucket: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The middle of a histogram bucket in ms: exact below 128, within 0.8 % above."""
+    octave, sub = bucket // 64, bucket % 64
+    shift = np.maximum(octave - 1, 0)
+    low = np.where(octave == 0, sub, (64 + sub) << shift)
+    middle: npt.NDArray[np.int64] = low + ((np.int64(1) << shift) >> 1)
+    return middle
+
+
+def percentiles(table: Table) -> Ints:
+    """(rows, 3): p50, p90, p99 of closed visits' dwell by nearest rank; -1 where no visit was closed."""
+    out = np.full((len(table.keys), len(PERCENTILES)), -1, np.int64)
+    entries = table.histogram
+    if not len(entries):
+        return out
+    starts = np.flatnonzero(np.r_[True, entries[1:, 0] != entries[:-1, 0]])
+    rows = entries[starts, 0]
+    totals = np.add.reduceat(entries[:, 2], starts)
+    upto = np.cumsum(entries[:, 2])
+    before = upto[starts] - entries[starts, 2]
+    for p, percent in enumerate(PERCENTILES):
+        rank = -(-totals * percent // 100)
+        at = np.searchsorted(upto, before + rank)
+        out[rows, p] = representative(entries[at, 1])
+    return out
+
+
+def layers_table(state: State) -> pa.Table:
+    """One row a map: layer, page, width bucket, fixed, segments and period if any, events, sessions, viewport_w."""
+    name = max(state.maps, key=len, default=None)
+    if name is None:
+        empty = {"layer": pa.string(), "page": pa.string(), "bucket": pa.string(), "fixed": pa.bool_()}
+        return pa.schema([*empty.items(), ("events", pa.int64()), ("sessions", pa.int64())]).empty_table()
+    return maps_table(state, name)
+
+
+def maps_table(state: State, name: str) -> pa.Table:
+    maps = state.maps[name]
+    layer, fixed, bucket = maps.keys[:, -3], maps.keys[:, -2], maps.keys[:, -1]
+    columns: dict[str, Any] = {
+        "layer": pa.array(np.array(LAYERS, object)[layer], pa.string()),
+        "page": pa.array(np.array(state.names["page"], object)[maps.keys[:, 0]], pa.string()),
+        "bucket": pa.array(np.array(BUCKETS, object)[bucket], pa.string()),
+        "fixed": pa.array(fixed == 1),
+    }
+    for d, dim in enumerate(maps.dims[1:], 1):
+        columns[_free(shown(dim), columns)] = pa.array(np.array(state.names[dim], object)[maps.keys[:, d]], pa.string())
+    uncounted = np.full(len(maps.keys), state.session_ids is None)
+    if not state.plan.moves_sessions:
+        uncounted |= layer == LAYERS.index("moves")
+    columns["events"] = pa.array(maps.values[:, 0])
+    columns["sessions"] = pa.array(maps.values[:, 1], mask=uncounted)
+    columns["viewport_w"] = pa.array(maps.values[:, 2], mask=maps.values[:, 2] == 0)
+    return pa.table(columns).sort_by([("events", "descending"), ("layer", "ascending"), ("page", "ascending")])
+
+
+def table_name(state: State, thing: str, by: bool, every: bool) -> str:
+    """The table of a grouping, or an error that says which option makes it."""
+    things = state.plan.tables
+    if thing not in things:
+        raise UsageError(
+            f"the plan has no table of {thing}", code="HG1401", where="tables", value=thing,
+            hint=nearest(thing, things),
+        )  # fmt: skip
+    return "|".join((thing, *(["segment"] if by else []), *(["period"] if every else [])))

@@ -1,0 +1,326 @@
+"""The result of a run, as people and programs ask it: maps, tables, the matrix, pictures, the report."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heatgrid.engine import finish
+from heatgrid.engine.dense import dense
+from heatgrid.outputs.grid import Grid
+from heatgrid.outputs.matrix import Matrix
+from heatgrid.states.state import Maps, State
+from heatgrid.words.errors import UsageError, nearest
+from heatgrid.words.ledger import Ledger, Points
+from heatgrid.words.plan import BUCKETS, LAYERS, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ADDITIVE = ("events", "clicks", "dwell_ms")
+VALUES = (*ADDITIVE, "sessions", "users")
+
+
+class Heat:
+    """What a run counted. Made by ``heatgrid.run``, ``load`` or ``merge``; never changed."""
+
+    def __init__(self, state: State, *, lane: str = "", seconds: float = 0.0, notes: tuple[str, ...] = ()) -> None:
+        self.state = state
+        self.lane, self.seconds, self.notes = lane, seconds, notes
+
+    @property
+    def plan(self) -> Plan:
+        return self.state.plan
+
+    @property
+    def ledger(self) -> Ledger:
+        """Rows of the run, and points of each layer; events in cells below min_sessions stand under withheld."""
+        return self.state.ledger
+
+    def __repr__(self) -> str:
+        sessions = "no sessions" if self.state.session_ids is None else f"{self.state.totals['sessions']:,} sessions"
+        return f"Heat({self.ledger.accepted:,} events, {sessions}, plan {self.plan.hash()[:8]})"
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """rows, sessions, views, pages, features, first, last, kinds, lane, seconds, notes."""
+        state = self.state
+        with_sessions = state.session_ids is not None
+        kinds = state.tables["kinds"]
+        counts = {
+            state.names["kind"][int(k)]: int(v) for k, v in zip(kinds.keys[:, 0], kinds.values[:, 0], strict=True)
+        }
+        first, last = (_iso(t) for t in state.bounds) if state.bounds else (None, None)
+        return {
+            "rows": self.ledger.read,
+            "events": self.ledger.accepted,
+            "sessions": state.totals["sessions"] if with_sessions else None,
+            "resumed": state.totals["resumed"] if with_sessions else None,
+            "views": state.totals["views"] if with_sessions else None,
+            "users": self._users(),
+            "pages": self._count("pages"),
+            "features": self._count("features"),
+            "first": first,
+            "last": last,
+            "kinds": dict(sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))),
+            "frame": f"{state.plan.frame} (assumed)" if state.plan.frame == "page" else state.plan.frame,
+            "lane": self.lane,
+            "seconds": self.seconds,
+            "notes": [*self.notes, *self.refusals()],
+        }
+
+    def _count(self, thing: str) -> int | None:
+        return len(self.state.tables[thing].keys) if thing in self.state.tables else None
+
+    def _users(self) -> int | None:
+        tables = [self.state.tables.get("pages"), self.state.tables.get("features")]
+        ids = next((t.ids for t in tables if t is not None and t.ids is not None), None)
+        return None if ids is None else len(np.unique(ids[:, 1:], axis=0))
+
+    def refusals(self) -> list[str]:
+        """What this input cannot give, and the column or option that would unlock it."""
+        has, out = set(self.state.has), []
+        if not self.state.maps and self.plan.maps:
+            lacking = " and ".join(name for name in ("x", "y") if name not in has)
+            out.append(f"maps are off: no column for {lacking or 'x, y'} (--map x=COLUMN --map y=COLUMN)")
+        if self.state.session_ids is None:
+            out.append(f"sessions, views, dwell and visits are off: they need {finish.UNLOCK}")
+        if "features" in self.plan.tables and "feature" not in has and not self.plan.area_list:
+            out.append("features are off: no column for feature (--map feature=COLUMN, or --areas FILE with x and y)")
+        if "users" in self.plan.distinct and "user" not in has:
+            out.append("distinct users are off: no column for user (--map user=COLUMN)")
+        return out
+
+    # ---- tables
+
+    @cached_property
+    def features(self) -> pa.Table:
+        """One row a feature: events, clicks, sessions, dwell_ms, visits, open_visits, p50_ms, p90_ms, p99_ms."""
+        return self.table("features", by=False, every=False)
+
+    @cached_property
+    def pages(self) -> pa.Table:
+        """One row a page: events, clicks, views, sessions, dwell_ms, visits, open_visits, percentiles."""
+        return self.table("pages", by=False, every=False)
+
+    def table(self, thing: str = "features", by: bool = True, every: bool = True) -> pa.Table:
+        """Features or pages with the plan's segment and period columns, by dwell, then name.
+
+        Errors: UsageError HG1401 if the plan has no such table.
+        """
+        name = finish.table_name(self.state, thing, by and bool(self.plan.by), every and self.plan.every is not None)
+        table = finish.usage_table(self.state, name)
+        keys = [(c, "ascending") for c in table.column_names[: table.column_names.index("events")]]
+        if not (by and self.plan.by) and not (every and self.plan.every):
+            keys = [("dwell_ms", "descending"), ("events", "descending"), *keys]
+        return table.sort_by(keys)
+
+    def matrix(self, rows: str = "feature", columns: str = "period", values: str = "sessions") -> Matrix:
+        """The usage matrix: features or pages by period or by a segment column.
+
+        columns : "period" (or the plan's ``every``), or one of the plan's ``by``.
+        values : sessions, users (where counted), clicks, events, dwell_ms.
+        Errors: UsageError HG1402 (rows), HG1403 (columns), HG1404 (values).
+        """
+        thing = rows.removesuffix("s") + "s"
+        if thing not in self.plan.tables:
+            raise UsageError(
+                "unknown rows of the matrix", code="HG1402", where="rows", value=rows,
+                hint=nearest(rows, [t.removesuffix("s") for t in self.plan.tables]),
+            )  # fmt: skip
+        if values not in VALUES:
+            raise UsageError(
+                "unknown values of the matrix", code="HG1404", where="values", value=values,
+                hint=nearest(values, VALUES),
+            )  # fmt: skip
+        by_period = columns in ("period", self.plan.every) and self.plan.every is not None
+        if not by_period and columns not in self.plan.by:
+            raise UsageError(
+                "the plan does not split by this column", code="HG1403", where="columns", value=columns,
+                expected=", ".join((*self.plan.by, *(["period"] if self.plan.every else []))) or "by=... or every=...",
+                hint="--every week for periods, --by COLUMN for a segment",
+            )  # fmt: skip
+        if not by_period and len(self.plan.by) > 1 and values not in ADDITIVE:
+            raise UsageError(
+                f"{values} of one column do not follow from those of several", code="HG1405", where="by",
+                value=", ".join(self.plan.by), hint=f"run with --by {columns} alone",
+            )  # fmt: skip
+        first = thing.removesuffix("s")
+        table = self.table(thing, by=not by_period, every=by_period)
+        totals = self.table(thing, by=False, every=False)
+        for part in (table, totals):
+            if values not in part.column_names or (part.num_rows and part[values].null_count):
+                need = "--distinct users and a user column" if values == "users" else finish.UNLOCK
+                raise UsageError(f"{values} were not counted", code="HG1404", where="values", hint=f"needs {need}")
+        distinct = values not in ADDITIVE
+        column = "period" if by_period else columns
+        if column == first:
+            column = f"by_{column}"
+        areas = [area.name for area in self.plan.area_list] if first == "feature" else []
+        counted = self.state.session_ids is not None
+        by_row = dict(zip(totals[first].to_pylist(), totals[values].to_pylist(), strict=True))
+        return Matrix.build(
+            table[first].to_pylist(),
+            table[column].to_pylist(),
+            table[values].to_pylist(),
+            value=values,
+            row_name=first,
+            column_name=column,
+            declared=areas,
+            row_totals=by_row if distinct else None,
+            sessions=table["sessions"].to_pylist() if counted and len(self.plan.by) <= 1 else None,
+            n=self.state.totals["sessions"] if counted else None,
+        )
+
+    # ---- maps
+
+    def layers(self) -> pa.Table:
+        """One row a map: layer, page, bucket, fixed, segments and period if any, events, sessions, viewport_w."""
+        return finish.layers_table(self.state)
+
+    def map(
+        self,
+        layer: str = "clicks",
+        *,
+        page: str | None = None,
+        bucket: str | None = None,
+        fixed: bool = False,
+        period: str | None = None,
+        where: dict[str, str] | None = None,
+        value: str = "events",
+    ) -> Grid:
+        """One map as a grid.
+
+        page : may be left out where there is one. bucket : the width bucket; None: the one with the most events.
+        where : {segment column: value}; period : its label; both need a plan that splits by them.
+        value : "events", or "sessions" (distinct, each counted once a cell).
+        Errors: UsageError HG1410..HG1416, with what there is to choose from.
+        """
+        _choice("layer", layer, LAYERS, "HG1410")
+        if layer not in self.plan.maps or not self.state.maps:
+            refusal = next(iter(self.refusals()), "")
+            raise UsageError(
+                f"there is no map of {layer}", code="HG1411", where="layer", value=layer,
+                hint=refusal if not self.state.maps else nearest(layer, self.plan.maps),
+            )  # fmt: skip
+        _choice("value", value, ("events", "sessions"), "HG1412")
+        if value == "sessions" and (
+            self.state.session_ids is None or (layer == "moves" and not self.plan.moves_sessions)
+        ):
+            raise UsageError(
+                "sessions were not counted in the cells of this map", code="HG1412", where="value", value=value,
+                hint="moves_sessions=True in the plan" if self.state.session_ids is not None else finish.UNLOCK,
+            )  # fmt: skip
+        split = bool(where) or period is not None
+        maps = self.state.maps[max(self.state.maps, key=len) if split else "maps"]
+        rows = np.flatnonzero((maps.keys[:, -3] == LAYERS.index(layer)) & (maps.keys[:, -2] == int(fixed)))
+        rows, page = self._pick(maps, rows, "page", page, layer)
+        for name, wanted in sorted((where or {}).items()):
+            rows, _ = self._pick(maps, rows, f"by:{name}", wanted, layer)
+        if period is not None:
+            rows, _ = self._pick(maps, rows, "period", period, layer)
+        if bucket is None:
+            events = np.bincount(maps.keys[rows, -1], maps.values[rows, 0], minlength=len(BUCKETS))
+            bucket = BUCKETS[int(events.argmax())]
+        _choice("bucket", bucket, BUCKETS, "HG1413")
+        rows = rows[maps.keys[rows, -1] == BUCKETS.index(bucket)]
+        if not len(rows):
+            raise UsageError(
+                "there is no such map", code="HG1414", where="bucket", value=bucket, hint="see heat.layers()"
+            )
+        if value == "sessions" and len(rows) > 1:
+            raise UsageError(
+                "distinct sessions of several maps do not add up", code="HG1415", where="where / period",
+                value=f"{len(rows)} maps", hint="name a value for " + ", ".join(finish.shown(d) for d in maps.dims[1:]),
+            )  # fmt: skip
+        return self._grid(maps, rows, layer, value, page=page, bucket=bucket, fixed=fixed, period=period, where=where)
+
+    def _counts_sessions(self, layer: str) -> bool:
+        return self.state.session_ids is not None and (layer != "moves" or self.plan.moves_sessions)
+
+    def _grid(self, maps: Maps, rows: Any, layer: str, value: str, **meta: object) -> Grid:
+        widest = int(maps.values[rows, 2].max())
+        made = dense(self.state, maps, rows, sessions=value == "sessions", widest=widest)
+        points = self.ledger.measures.get(layer, Points())
+        one = len(rows) == 1 and self._counts_sessions(layer)
+        sessions = int(maps.values[rows, 1].sum()) if one else None
+        meta |= {
+            "layer": layer,
+            "events": int(maps.values[rows, 0].sum()),
+            "sessions": sessions,
+            "viewport_w": widest or None,
+            "frame": self.summary["frame"],
+            "min_sessions": self.plan.min_sessions,
+            "withheld": made.withheld,
+        }
+        return Grid(
+            values=made.values,
+            extent=made.extent,
+            used=made.used,
+            outside=points.outside,
+            invalid=points.invalid,
+            name=layer,
+            unit="sessions" if value == "sessions" else layer,
+            meta=meta,
+        )
+
+    def _pick(self, maps: Maps, rows: Any, dim: str, wanted: str | None, layer: str) -> tuple[Any, str]:
+        """Rows whose dimension has the wanted name; None is allowed where there is only one."""
+        if dim not in maps.dims:
+            raise UsageError(
+                f"the maps are not split by {finish.shown(dim)}", code="HG1416", where=finish.shown(dim), value=wanted,
+                hint="run with --by or --every for it",
+            )  # fmt: skip
+        codes = maps.keys[rows, maps.dims.index(dim)]
+        names = self.state.names[dim]
+        there = [names[c] for c in np.unique(codes)]
+        if wanted is None and len(there) == 1:
+            wanted = there[0]
+        if wanted is None or wanted not in there:
+            raise UsageError(
+                f"no map of {layer} for this {finish.shown(dim)}", code="HG1414", where=finish.shown(dim),
+                value=wanted, expected=f"one of {len(there)}", hint=nearest(wanted or "", there),
+            )  # fmt: skip
+        return rows[codes == names.index(wanted)], wanted
+
+    # ---- outputs
+
+    def picture(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Draw one map as a PNG: the arguments of ``map``, and those of ``outputs.pictures.map_picture``."""
+        from heatgrid.outputs.pictures import map_picture
+
+        names = ("layer", "page", "bucket", "fixed", "period", "where", "value")
+        chosen = {name: options.pop(name) for name in names if name in options}
+        if "smooth_sigma" in options:
+            from heatgrid.arrays import smooth
+
+            options.setdefault("smooth", smooth)
+        return map_picture(self.map(**chosen), path, ledger=self.ledger, **options)
+
+    def report(self, directory: str | os.PathLike[str], **options: Any) -> Path:
+        """Write the report: index.html (self-contained), maps/*.png, tables, summary.json. Returns index.html."""
+        from heatgrid.outputs.report import write_report
+
+        return write_report(self, directory, **options)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state, complete or not at all; ``heatgrid.load`` reads it. Holds hashes of the session ids."""
+        from heatgrid.outputs.atomic import atomic
+        from heatgrid.states.store import to_bytes
+
+        with atomic(path) as file:
+            file.write(to_bytes(self.state))
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _choice(where: str, value: str, choices: tuple[str, ...], code: str) -> None:
+    if value not in choices:
+        raise UsageError(f"unknown {where}", code=code, where=where, value=value, hint=nearest(value, choices))
