@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -274,3 +274,19 @@ def text_array(values, layout, rng=None) -> pa.Array:
     return pa.DictionaryArray.from_arrays(
         pa.array(indices, pa.int32() if layout == "dict32" else pa.int8()), pa.array(words, pa.string())
     )
+
+
+def in_order(given, promise) -> Input:
+    """The same rows as one file in the order of time, or session by session, each in the order of its rows."""
+    rows = [row for rows in given.files for row in rows]
+    owner = next((name for name in ("session", "user") if name in given.columns), None)
+
+    def place(row):
+        seq = row.get("seq")
+        return (row["time"] or 0, seq is not None, seq or 0)
+
+    rows.sort(key=place)
+    if promise == "session":
+        tab = "tab" if owner == "user" and "tab" in given.columns else owner
+        rows.sort(key=lambda row: (repr(row[owner]), repr(row[tab])))
+    return replace(given, files=[rows])

@@ -8,17 +8,17 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from fences import fenced
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import points as oracle
 
 import heatgrid as hg
+from fences import fenced
 from heatgrid.cpu import bin as leaves
 from heatgrid.cpu.bits import and_bits, and_mask
 from heatgrid.cpu.cell import make_axis
@@ -26,9 +26,11 @@ from heatgrid.engine import bins
 from heatgrid.engine.bins import Limits, Span, Target, count_points
 from heatgrid.engine.columns import Validity
 from heatgrid.words.errors import DeviceError, HeatgridError, LimitError, UsageError
+from oracle import points as oracle
 
 STEPS = [1.0, 8.0, 0.25, 7.5, 10.0, 0.1, 1 / 3, 3.7e-5, 1e18]
 ORIGINS = [0.0, -3.0, 0.1, 1e6 + 1 / 3, -1e18]
+AXES = [(step, origin) for step in STEPS for origin in ORIGINS if abs(origin) < 1e9 * step]
 ODD = [
     0.0, -0.0, -0.5, 0.5, -5e-324, 5e-324, 1e-300, -1e-300, 1e300, -1e300, 2.0**63, -(2.0**63), 2.0**31, 2.0**32,
     math.nan, math.inf, -math.inf, 16_777_216.0, 16_777_217.0,
@@ -52,8 +54,7 @@ def check(grid: hg.Grid, expected: tuple[np.ndarray, int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("origin", ORIGINS)
+@pytest.mark.parametrize(("step", "origin"), AXES)
 def test_edges(dtype: type, step: float, origin: float) -> None:
     nx, ny = 13, 3
     with np.errstate(over="ignore"):
@@ -79,7 +80,7 @@ def test_invalid_wins_over_outside() -> None:
 
 
 @pytest.mark.parametrize("code", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i4", ">f8", "f2", "f4", "f8", "g"])
-@pytest.mark.parametrize("cell", [8, 10, 7.5])
+@pytest.mark.parametrize("cell", [8, 10, 7.5, 49])
 def test_types(code: str, cell: float) -> None:
     dtype = np.dtype(code)
     low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-200, 200)
@@ -230,9 +231,7 @@ def test_shifted_input_is_a_shifted_grid() -> None:
     x, y = rng.integers(-50, 900, 20_000), rng.integers(-50, 500, 20_000)
     for cell in (8, 10, 7):
         here = hg.bin_points(x, y, shape=(50, 100), cell=cell)
-        there = hg.bin_points(
-            x + 40, y - 4096, shape=(50, 100), extent=(40, 40 + 100 * cell, -4096, -4096 + 50 * cell)
-        )
+        there = hg.bin_points(x + 40, y - 4096, shape=(50, 100), extent=(40, 40 + 100 * cell, -4096, -4096 + 50 * cell))
         np.testing.assert_array_equal(here.values, there.values)
         moved = hg.bin_points(x + 3 * cell, y + 2 * cell, shape=(52, 103), cell=cell)
         np.testing.assert_array_equal(here.values, moved.values[2:, 3:])
@@ -258,9 +257,9 @@ def arrow_forms(values: list[float | None]) -> list[object]:
         pa.table({"x": array})["x"],
         pl.Series(values, dtype=pl.Float64),
         pa.array(values, pa.float32()),
-        pa.array(values, pa.decimal128(20, 3)),
+        pa.array([None if v is None else Decimal(str(v)) for v in values], pa.decimal128(20, 3)),
         array.dictionary_encode(),
-        pa.array(np.array([0.0 if v is None else v for v in values], np.float16), mask=[v is None for v in values]),
+        pa.array(np.array([v or 0.0 for v in values], np.float16), mask=np.array([v is None for v in values])),
         np.ma.MaskedArray([0.0 if v is None else v for v in values], [v is None for v in values]),
         np.array(values, object),
         [math.nan if v is None else v for v in values],
@@ -314,7 +313,11 @@ def test_strided_reversed_and_readonly() -> None:
 def test_empty() -> None:
     got = hg.bin_points([], [], shape=(2, 3))
     assert (got.values.sum(), got.used, got.outside, got.invalid, got.shape) == (0, 0, 0, 0, (2, 3))
-    assert hg.bin_points(pa.chunked_array([], pa.int32()), np.zeros(0), shape=(1, 1), group=pa.nulls(0)).shape == (1, 1, 1)
+    assert hg.bin_points(pa.chunked_array([], pa.int32()), np.zeros(0), shape=(1, 1), group=pa.nulls(0)).shape == (
+        1,
+        1,
+        1,
+    )
 
 
 def test_extent_and_cell() -> None:
@@ -358,8 +361,8 @@ def test_weights() -> None:
         {"cell": 0}, {"cell": -8}, {"cell": math.nan}, {"cell": math.inf}, {"cell": (8, 8, 8)}, {"cell": "8"},
         {"cell": 10**400}, {"cell": 1e308},
         {"extent": (0, math.nan, 0, 1)}, {"extent": (0, math.inf, 0, 1)}, {"extent": (5, 5, 0, 1)},
-        {"extent": (9, 5, 0, 1)}, {"extent": (0, 1, 0)}, {"extent": (-1.7e308, 1.7e308, 0, 1)}, {"extent": None, "cell": None, "n_groups": 3},
-        {"extent": (1e300, math.nextafter(1e300, math.inf), 0, 1)}, {"extent": (0, 10, 0, 10), "cell": 3},
+        {"extent": (9, 5, 0, 1)}, {"extent": (0, 1, 0)}, {"extent": (-1.7e308, 1.7e308, 0, 1)}, {"n_groups": 3},
+        {"extent": (0, 10, 0, 10), "cell": 3},
         {"threads": 0}, {"threads": -1}, {"threads": 1.5}, {"threads": True}, {"threads": 10**6},
         {"x": 3.0}, {"x": np.zeros((2, 2))}, {"x": "abcd"}, {"x": ["a", "b"]}, {"x": np.array(["1", "2"])},
         {"x": np.zeros(3)}, {"x": np.array([1j, 2j])}, {"x": np.array([True, False])}, {"x": pa.array(["1", "2"])},
@@ -393,11 +396,9 @@ def test_gpu_by_name_gives_the_reason() -> None:
     assert caught.value.value
     assert hg.bin_points([0], [0], shape=(1, 1)).meta["backend_reason"]
 
-    class OnDevice:
-        __cuda_array_interface__ = {"shape": (1,)}
-
+    on_device = SimpleNamespace(__cuda_array_interface__={"shape": (1,)})
     with pytest.raises(DeviceError, match="lives on a GPU"):
-        hg.bin_points(OnDevice(), [0], shape=(1, 1))
+        hg.bin_points(on_device, [0], shape=(1, 1))
 
 
 def test_threads_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,20 +444,21 @@ def test_leaves_stay_inside_their_outputs(dtype: type) -> None:
             ax, ay = make_axis(0, step, 7), make_axis(0, step, 3)
             with fenced() as make:
                 bits = make((n + 7) // 8, np.uint8, 0xD7)
+                buffer = make(leaves.BUFFER, np.uint32)
                 for copies in (1, 8):
                     counts = make((21 + leaves.SINKS) * copies, np.uint32)
                     for far in (False, True):
-                        leaves.count(x, y, bits, ax, ay, counts, copies, far)
+                        leaves.count(x, y, bits, ax, ay, counts, copies, far, buffer)
                     assert counts.sum() == 2 * n
                     values = make(21, np.int64)
                     leaves.widen(counts, copies, 0, values)
                     leaves.widen(counts, copies, 20, values[20:])
                     assert sum(leaves.sinks(counts, copies)) + values[:20].sum() + values[20] // 2 == 2 * n
                 stack = make(4 * 21 + leaves.SINKS, np.uint32)
-                leaves.count_groups(x, y, group, bits, ax, ay, 4, stack)
+                leaves.count_groups(x, y, group, bits, ax, ay, 4, stack, buffer)
                 assert stack.sum() == n
                 part, tally = make(30, np.int64), make(6, np.int64)
-                leaves.count_rows(x, y, group, weight, bits, ax, ay, 4, 50, part, tally)
+                leaves.count_rows(x, y, group, weight, bits, ax, ay, 4, 50, part, tally, buffer)
                 assert tally[:3].sum() == n
                 whole, fixed = make(n, np.int64), make(n, np.int64)
                 leaves.whole_weight(weight, whole)

@@ -13,12 +13,13 @@ from oracle.sessions import (
     bucket_of,
     cell_of,
     kind_of,
-    lower_edge,
+    layers,
     maps,
     page_of,
     percentile,
     period_of,
     points,
+    remembered,
     resolve,
     summary,
     table,
@@ -148,6 +149,7 @@ def test_sessions_of_a_cell_are_counted_once_and_moves_only_on_request():
     plan = {"maps": ("clicks", "moves")}
     key = ("/a", "unknown", False, (), None)
     assert maps(run(*rows, **plan)) == {("clicks", *key): {(0, 0): (3, 2)}, ("moves", *key): {(0, 0): (1, None)}}
+    assert layers(run(*rows, **plan)) == {("clicks", *key): (3, 2), ("moves", *key): (1, None)}
     assert maps(run(*rows, **plan, moves_sessions=True))[("moves", *key)] == {(0, 0): (1, 1)}
 
 
@@ -290,7 +292,7 @@ def test_segments_and_periods_are_those_of_each_event():
     features = table(result, "features", by=("device",), every=True)
     x, y, none = ("A", "x", "2026-09-01T00"), ("A", "y", "2026-09-01T01"), ("A", "(none)", "2026-09-01T01")
     assert {k: (r["dwell_ms"], r["visits"], r["open_visits"], r["p50_ms"]) for k, r in features.items()} == {
-        x: (2000, 1, 0, lower_edge(2000)), y: (500, 1, 0, lower_edge(500)), none: (0, 1, 1, None),
+        x: (2000, 1, 0, remembered(2000)), y: (500, 1, 0, remembered(500)), none: (0, 1, 1, None),
     }  # fmt: skip
     assert table(result, "features")[("A",)]["visits"] == 1
     assert [r["views"] for r in table(result, "pages", by=("device",), every=True).values()] == [1, 0, 0]
@@ -300,7 +302,7 @@ def test_segments_and_periods_are_those_of_each_event():
     ("every", "tz", "label"),
     [
         ("hour", "UTC", "2026-09-01T00"),
-        ("hour", "America/New_York", "2026-08-31T20"),
+        ("hour", "America/New_York", "2026-08-31T20-0400"),
         ("day", "Europe/Berlin", "2026-09-01"),
         ("day", "America/New_York", "2026-08-31"),
         ("week", "UTC", "2026-W36"),
@@ -318,9 +320,10 @@ def test_iso_weeks_belong_to_the_year_of_their_thursday():
 
 
 def test_percentiles_are_nearest_rank_of_the_histogram():
-    # exact to 127 (one ms a step below 128), then 2 ms a step to 255, 4 ms to 511, 16 ms from 1024
-    edges = [lower_edge(v) for v in (0, 63, 64, 127, 128, 129, 255, 511, 1000, 1039, 30_000)]
-    assert edges == [0, 63, 64, 127, 128, 128, 254, 508, 1000, 1024, 29_952]
+    # exact to 127, then the middle of steps of 2 ms to 255, 4 to 511, 8 to 1023, 16 to 2047, ..., 256 to 32,767
+    known = [remembered(v) for v in (0, 63, 64, 127, 128, 129, 255, 511, 1000, 1039, 30_000)]
+    assert known == [0, 63, 64, 127, 129, 129, 255, 510, 1004, 1032, 30_080]
+    assert all(abs(remembered(v) - v) <= 0.008 * v for v in range(5000))
     values = list(range(1, 11))
     assert [percentile(values, p) for p in (50, 90, 99)] == [5, 9, 10]
     assert (percentile([7], 50), percentile([1, 2], 50), percentile([], 50)) == (7, 1, None)

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from fences import fenced
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import points as oracle
 
 import heatgrid as hg
+from fences import fenced
 from heatgrid.cpu import smooth as leaves
 from heatgrid.engine import blur
 from heatgrid.words.errors import DeviceError, LimitError, UsageError
+from oracle import points as oracle
 
 BOUNDARIES = ("constant", "reflect", "nearest")
 
@@ -40,7 +40,14 @@ def image(kind: str, ny: int, nx: int) -> np.ndarray:
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("kind", ["impulse", "hotspots", "noise", "flat"])
 def test_error_is_below_1e_5_of_the_peak(dtype: type, boundary: str, kind: str) -> None:
-    for (ny, nx), sigma in (((70, 90), 0.5), ((70, 90), 0.89), ((130, 77), 2), ((90, 400), 8), ((300, 260), 32), ((5, 3), 7)):
+    for (ny, nx), sigma in (
+        ((70, 90), 0.5),
+        ((70, 90), 0.89),
+        ((130, 77), 2),
+        ((90, 400), 8),
+        ((300, 260), 32),
+        ((5, 3), 7),
+    ):
         values = image(kind, ny, nx).astype(dtype)
         expected = oracle.smooth(values, (sigma, sigma), boundary)
         got = hg.smooth(values, sigma, boundary=boundary)

@@ -89,12 +89,10 @@ def bin_points(
     _room(stack, ny, nx)
 
     whole = all(p.values.dtype.kind in "iu" for c in (xs, ys) for p in c.pieces)
-    target = Target(
-        make_axis(box[0], width, nx, whole), make_axis(box[2], height, ny, whole), stack if groups else 1, scale
-    )
+    target = Target(make_axis(box[0], width, nx, whole), make_axis(box[2], height, ny, whole), stack, scale)
     limits = Limits(private_bytes=min(LARGEST_PRIVATE, available_bytes() // 4))
     found = count_points(_spans(given, groups, weights, masks), target, count, limits)
-    values = found.values.reshape((stack, ny, nx) if groups else (ny, nx))
+    values = found.values.reshape((stack, ny, nx) if groups is not None else (ny, nx))
     meta: dict[str, object] = {"backend": "cpu", "backend_reason": reason}
     if weight is not None:
         meta["weight_scale"] = scale
@@ -209,7 +207,8 @@ def _frame(ny: int, nx: int, extent: object, cell: object) -> tuple[Extent, tupl
         given = _numbers("extent", extent, 4, "(x0, x1, y0, y1), all finite", least=-math.inf)
         box = (given[0], given[1], given[2], given[3])
         width, height = sides or ((box[1] - box[0]) / nx, (box[3] - box[2]) / ny)
-    if not (box[0] < box[1] and box[2] < box[3] and 0 < width < math.inf and 0 < height < math.inf):
+    sound = box[0] < box[1] < math.inf and box[2] < box[3] < math.inf
+    if not sound or not 0 < width < math.inf or not 0 < height < math.inf:
         raise UsageError(
             "the extent holds no cell", code="HG1414", where="extent", value=extent if extent is not None else cell,
             expected="x0 < x1 and y0 < y1, of finite size", hint="for example (0, 1440, 0, 4000)",

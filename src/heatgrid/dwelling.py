@@ -46,7 +46,7 @@ def dwell(
             value=", ".join(f"{name} {n:,}" for name, n in lengths.items()), expected="one row each",
         )  # fmt: skip
     heat = run(
-        open_events(pa.table(columns)), order=order, backend=backend, maps=(), tables=("features",), idle_ms=idle_ms,
+        open_events(pa.table(columns), time_range=(1, 9999)), order=order, backend=backend, maps=(), tables=("features",), idle_ms=idle_ms,
         time_range=None,
     )  # fmt: skip
     return heat.features.select(COLUMNS).replace_schema_metadata({"heatgrid": json.dumps(heat.ledger.as_dict())})

@@ -125,8 +125,9 @@ def period_of(time: int, unit: str, every: str | None, tz: str) -> str | None:
         return None
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time // TICKS[unit])
     local = moment.astimezone(ZoneInfo(tz))
-    if every == "hour":
-        return f"{local.year:04d}-{local.month:02d}-{local.day:02d}T{local.hour:02d}"
+    if every == "hour":  # with its offset where a clock may be set back and name two hours alike
+        offset = "" if tz == "UTC" else local.strftime("%z")
+        return f"{local.year:04d}-{local.month:02d}-{local.day:02d}T{local.hour:02d}{offset}"
     if every == "day":
         return f"{local.year:04d}-{local.month:02d}-{local.day:02d}"
     if every == "week":
@@ -135,12 +136,12 @@ def period_of(time: int, unit: str, every: str | None, tz: str) -> str | None:
     return f"{local.year:04d}-{local.month:02d}"
 
 
-def lower_edge(ms: int) -> int:
-    """What the histogram remembers of a duration: exact below 64, then the lower edge of 64 steps an octave."""
+def remembered(ms: int) -> int:
+    """What the histogram remembers of a duration: exact below 128, then the middle of one of 64 steps an octave."""
     width = 1
     while ms // width >= 128:
         width *= 2
-    return ms // width * width
+    return ms // width * width + width // 2
 
 
 def percentile(durations: list[int], percent: int) -> int | None:
@@ -148,7 +149,7 @@ def percentile(durations: list[int], percent: int) -> int | None:
     if not durations:
         return None
     rank = max(1, -(-percent * len(durations) // 100))
-    return lower_edge(sorted(durations)[rank - 1])
+    return remembered(sorted(durations)[rank - 1])
 
 
 # ---- rows to sessions ---------------------------------------------------------------------------------------------
@@ -172,6 +173,9 @@ class _Reader:
         self.plan, self.unit, self.columns = plan, unit, columns
         self.by_session_column = "session" in columns
         self.has_sessions = "session" in columns or "user" in columns
+        # without a column of kinds, points are clicks
+        has_points = "x" in columns and "y" in columns
+        self.only_kind = None if "kind" in columns else "click" if has_points else "custom"
         self.read = 0
         self.rejected = Counter()
         self.groups = defaultdict(list)  # id of a session (or None where there are no sessions) -> [(order, row)]
@@ -238,7 +242,7 @@ class _Reader:
             "events": self.events,
             "tabs": self.tabs,
             "sessions": self.sessions if self.has_sessions else None,
-            "resumed": self.resumed,
+            "resumed": self.resumed if self.has_sessions else None,
             "ledger": {
                 "read": self.read,
                 "accepted": len(self.events),
@@ -336,7 +340,7 @@ class _Reader:
         event = {
             "time": row["time"],
             "ms": self._ms(row["time"]),
-            "kind": kind_of(row.get("kind"), plan["kinds"]),
+            "kind": self.only_kind or kind_of(row["kind"], plan["kinds"]),
             "page": page,
             "page_key": NONE if page is None else page,
             "fixed": fixed,
@@ -471,16 +475,14 @@ def cell_of(plan, point) -> tuple[int, int] | None:
     return math.floor(fy), math.floor(fx)
 
 
-def view_bucket(event) -> str:
+def view_width(event):
     """The first known width of the view's rows, in their order."""
-    widths = [e["width"] for e in event["view"]["events"] if e["width"] is not None]
-    return bucket_of(widths[0] if widths else None)
+    return next((e["width"] for e in event["view"]["events"] if e["width"] is not None), None)
 
 
-def maps(result) -> dict:
-    """{(layer, page, bucket, fixed, segments, period): {(iy, ix): (events, sessions or None)}}."""
-    plan = result["plan"]
-    counts = defaultdict(lambda: defaultdict(lambda: [0, set()]))
+def drawn(result, by, every) -> dict:
+    """{(layer, page, bucket, fixed, segments, period): [(cell, event)]}: every point that a map uses."""
+    plan, found = result["plan"], defaultdict(list)
     for event in result["events"]:
         layer = layer_of(event)
         if layer not in plan["maps"] or event["point"] is None:
@@ -488,18 +490,38 @@ def maps(result) -> dict:
         cell = cell_of(plan, event["point"])
         if cell is None:
             continue
-        segments = tuple(event["by"][column] for column in plan["by"])
-        key = (layer, event["page_key"], view_bucket(event), event["fixed"], segments, event["period"])
-        counts[key][cell][0] += event["weight"]
-        counts[key][cell][1].add(event["session"])
+        segments = tuple(event["by"][column] for column in by)
+        bucket = bucket_of(view_width(event))
+        key = (layer, event["page_key"], bucket, event["fixed"], segments, event["period"] if every else None)
+        found[key].append((cell, event))
+    return found
 
-    def sessions(layer, found):
-        wanted = result["has_sessions"] and (layer == "clicks" or plan["moves_sessions"])
-        return len(found) if wanted else None
 
+def count_sessions(result, layer, events) -> int | None:
+    """Distinct sessions, each once; those of moves only where the plan asks for them."""
+    wanted = result["has_sessions"] and (layer == "clicks" or result["plan"]["moves_sessions"])
+    return len({event["session"] for event in events}) if wanted else None
+
+
+def maps(result, by=None, every=True) -> dict:
+    """{(layer, page, bucket, fixed, segments, period): {(iy, ix): (events, sessions or None)}}."""
+    out = {}
+    for key, hits in drawn(result, result["plan"]["by"] if by is None else by, every).items():
+        cells = defaultdict(list)
+        for cell, event in hits:
+            cells[cell].append(event)
+        out[key] = {
+            cell: (sum(e["weight"] for e in events), count_sessions(result, key[0], events))
+            for cell, events in cells.items()
+        }
+    return out
+
+
+def layers(result, by=None, every=True) -> dict:
+    """The same keys: (events, sessions or None) of each whole map."""
     return {
-        key: {cell: (events, sessions(key[0], found)) for cell, (events, found) in cells.items()}
-        for key, cells in counts.items()
+        key: (sum(e["weight"] for _, e in hits), count_sessions(result, key[0], [e for _, e in hits]))
+        for key, hits in drawn(result, result["plan"]["by"] if by is None else by, every).items()
     }
 
 

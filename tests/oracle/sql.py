@@ -36,7 +36,7 @@ def click_cells(source, has, *, cell=8.0, extent=CANVAS, ticks_per_second=None, 
         return f"""
           WITH clicks AS (
             SELECT session, {_page(has)} AS page, {point}
-            FROM {source} WHERE kind = 'click' AND session IS NOT NULL AND time IS NOT NULL)
+            FROM {source} WHERE {_kind(has)} = 'click' AND session IS NOT NULL AND time IS NOT NULL)
           {_cells(cell, extent)}"""
     place = ", ".join(["time", *(["seq"] if "seq" in has else []), *_tie(has)])
     if "view" in has:
@@ -92,7 +92,7 @@ def _placed(source, has, columns, ticks_per_second, windows="") -> str:
     return f"""
           WITH rows AS (
             SELECT session, {tab} AS tab, {view} AS view, {_page(has)} AS page, {feature} AS feature,
-                   {"coalesce(kind, 'custom')" if "kind" in has else "'custom'"} AS kind,
+                   {_kind(has)} AS kind,
                    {_millis(ticks_per_second)} AS ms, {columns or ", ".join(["time", *_tie(has), *_seq(has)])}
             FROM {source} WHERE session IS NOT NULL AND time IS NOT NULL),
           placed AS (
@@ -123,6 +123,11 @@ def _f64(value) -> str:
 
 def _page(has) -> str:
     return "page" if "page" in has else "'(all)'"
+
+
+def _kind(has) -> str:
+    """Without a column of kinds, points are clicks."""
+    return "coalesce(kind, 'custom')" if "kind" in has else "'click'" if {"x", "y"} <= set(has) else "'custom'"
 
 
 def _seq(has) -> list[str]:

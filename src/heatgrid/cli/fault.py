@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -11,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from heatgrid.cli.text import clean, paint, put, say
-from heatgrid.words.errors import HeatgridError, LimitError, UsageError, nearest
+from heatgrid.words.errors import HeatgridError, InputError, LimitError, UsageError, nearest
 
 OK, BUG, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-GRACE_S = 0.7
+GRACE_S = 0.8
 """After a signal: unwinding (temporary files go) gets this long, then the process ends whatever its threads do."""
 
 
@@ -24,21 +25,52 @@ class Terminated(BaseException):
 
 def guarded(work: Callable[[], int], words: Sequence[str]) -> int:
     """The exit code of ``work``, every failure rendered once, on stderr; ``words`` are the command line's."""
+    with _signals():
+        try:
+            code = work()
+            sys.stdout.flush()
+            return code
+        except BaseException as error:
+            return _ended(error, words)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM unwind the command, once; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        _on_terminate()
-        code = work()
-        sys.stdout.flush()
-        return code
-    except BaseException as error:
-        return _ended(error, words)
+        yield
+    finally:
+        for number, handler in before.items():
+            if not _stopping:
+                signal.signal(number, handler)
+
+
+_stopping: list[int] = []
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    code = 128 + number
+    if _stopping:
+        os._exit(code)
+    _stopping.append(code)
+    last = threading.Timer(GRACE_S, os._exit, (code,))
+    last.daemon = True
+    last.start()
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
 def _ended(error: BaseException, words: Sequence[str]) -> int:
     chain = list(_causes(error))
     if any(isinstance(e, KeyboardInterrupt) for e in chain) or type(error).__name__ == "Abort":
-        return _stopped(INTERRUPTED, "interrupted")
+        say("heatgrid: interrupted")
+        return INTERRUPTED
     if any(isinstance(e, Terminated) for e in chain):
-        return _stopped(TERMINATED, "terminated")
+        say("heatgrid: terminated")
+        return TERMINATED
     if any(isinstance(e, OSError) and e.errno == errno.EPIPE for e in chain):
         _silence_stdout()
         return OK
@@ -77,6 +109,10 @@ def _known(error: BaseException) -> HeatgridError | None:
         )  # fmt: skip
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return LimitError("no space to write to", code="HG4002", where=error.filename, value=error.strerror)
+    if isinstance(error, OSError) and error.filename is not None:
+        return InputError(
+            "a file or folder cannot be used", code="HG2011", where=str(error.filename), value=error.strerror
+        )
     if hasattr(error, "format_message"):  # Typer's own, for the command line itself
         return _usage(error)
     return None
@@ -115,25 +151,6 @@ def show(error: HeatgridError) -> None:
 def _bug(error: BaseException, debug: bool) -> HeatgridError:
     hint = None if debug else "the same with --debug, and report what it prints"
     return HeatgridError(f"a bug in heatgrid: {type(error).__name__}: {error}", code="HG0001", hint=hint)
-
-
-def _on_terminate() -> None:
-    def stop(number: int, frame: object) -> NoReturn:
-        signal.signal(number, signal.SIG_IGN)
-        raise Terminated
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)
-
-
-def _stopped(code: int, word: str) -> int:
-    """The unwinding is done; threads still at work get a moment, then the process goes."""
-    say(f"heatgrid: {word}")
-    sys.stderr.flush()
-    last = threading.Timer(GRACE_S, os._exit, (code,))
-    last.daemon = True
-    last.start()
-    return code
 
 
 def _silence_stdout() -> None:

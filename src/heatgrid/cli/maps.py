@@ -41,6 +41,7 @@ class Looks:
     cmap: str = opt("--cmap", "NAME", "Colour table [inferno].", "inferno")
     background: str | None = opt("--background", "IMAGE", "A screenshot of the page, below the map.")
     opacity: float = opt("--opacity", "SHARE", "Of the map over the screenshot [0.7].", 0.7)
+    smooth: float | None = opt("--smooth", "PX", "Blur by a Gaussian of this sigma (picture only).")
     css_width: float | None = opt("--css-width", "PX", "Width in page px that the screenshot shows.")
 
 
@@ -75,7 +76,8 @@ def map_(
         "where": dict(pairs(which.segment, "--segment", "--segment device=mobile")) or None, "value": which.values,
     }  # fmt: skip
     if path.lower().endswith(".png"):
-        heat.picture(path, **chosen, **asdict(looks))
+        look = asdict(looks)
+        heat.picture(path, **chosen, **look | {"smooth_sigma": look.pop("smooth")})
     else:
         from heatgrid.outputs.tables import write_grid
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from heatgrid.heat import Heat
 
 MOST = 15
+_MAPPED = re.compile(r"^\w+ = .+ \(.+\)$")
 JSON_VERSION = 1
 
 
@@ -59,7 +61,7 @@ def _size(about: dict[str, Any]) -> list[str]:
     kind_list = ", ".join(
         f"{name} {count:,}" for name, count in sorted(kinds.items(), key=lambda kv: (-kv[1], kv[0]))[:6]
     )
-    out = [", ".join(parts)]
+    out = [", ".join(parts)] if parts else []
     if kind_list:
         out.append(f"kinds: {kind_list}")
     return out
@@ -73,7 +75,11 @@ def _how(heat: Heat) -> list[str]:
     seconds = about.get("seconds")
     if about.get("lane") and seconds:
         out.append(f"lane {about['lane']}, {seconds:.2f} s, {heat.ledger.read / seconds / 1e6:.1f} M rows/s")
-    return out + [str(note) for note in about.get("notes") or []]
+    notes = [str(note) for note in about.get("notes") or []]
+    mapped = [note for note in notes if _MAPPED.match(note)]
+    if mapped:
+        out.append("read as: " + ", ".join(mapped))
+    return out + [note for note in notes if note not in mapped]
 
 
 def telling(heat: Heat) -> list[str]:

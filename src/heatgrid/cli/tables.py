@@ -121,7 +121,8 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def show(table: pa.Table) -> None:
-    """An aligned table on stdout; a terminal gets the first rows and how many there are."""
+    """An aligned table on stdout, without columns that hold nothing; a terminal gets the first rows."""
+    table = table.select([i for i, column in enumerate(table.columns) if column.null_count < max(1, len(column))])
     shown = table.slice(0, ON_TERMINAL) if sys.stdout.isatty() else table
     rows = zip(*(column.to_pylist() for column in shown.columns), strict=True)
     for line in text.table(table.column_names, rows):

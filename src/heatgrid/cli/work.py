@@ -59,9 +59,9 @@ def events_of(events: Sequence[str], reading: Reading) -> Events:
     values.one_of(reading.format, "--format", FORMATS)
     values.one_of(reading.on_error, "--on-error", ("raise", "skip"))
     mapping = values.mapping(reading.map)
-    from heatgrid.api import read
+    from heatgrid.sources.events import open_events
 
-    return read(
+    return open_events(
         events[0] if len(events) == 1 else list(events), format=reading.format, map=mapping, where=reading.where,
         tz=reading.tz, time_unit=reading.time_unit, coerce=reading.coerce, on_error=reading.on_error,
     )  # fmt: skip

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import leaf
+from heatgrid.cpu.jit import tight
 
 
-@leaf
+@tight
 def name_by_area(
     order: Any, ready: Any, slot: Any, feature: Any, page: Any, x: Any, y: Any, width: Any, box: Any, area_page: Any,
     area_feature: Any,

@@ -4,6 +4,7 @@ stays in L1, then a scatter adds them to the counters.
 Points without a cell go to sinks behind the counters, so that neither phase branches on them: `sink` is the number of
 cells, SPREAD outside sinks follow, then SPREAD invalid ones (several, since adding to one place is a chain of waits).
 `bits` is the validity bitmap from the first point on, or of length 0 where all are valid. Every `counts` is flat.
+`buffer` is uint32 (BUFFER,), one a thread.
 """
 
 from __future__ import annotations
@@ -128,16 +129,15 @@ def divide_at_once(redone: Any, runs: Any) -> Any:
 
 
 @leaf
-def count(x: Any, y: Any, bits: Any, ax: Any, ay: Any, counts: Any, copies: int, far: bool) -> None:
+def count(x: Any, y: Any, bits: Any, ax: Any, ay: Any, counts: Any, copies: int, far: bool, buffer: Any) -> None:
     """Add 1 per point. counts holds `copies` (a power of two) grids one after the other, which neighbouring points take
     in turn, so that a hot cell does not wait for itself; `far` asks for cells ahead (grids beyond the cache)."""
     stride = np.uint32(counts.shape[0] // copies)
     sink = np.uint32(stride - SINKS)
-    buffer = np.empty(BUFFER, np.uint32)
     runs = 0
     redone = 0
-    for a in range(0, x.shape[0], BUFFER):
-        b = min(a + BUFFER, x.shape[0])
+    for a in range(0, x.shape[0], buffer.shape[0]):
+        b = min(a + buffer.shape[0], x.shape[0])
         out = buffer[: b - a]
         redone += cells(x[a:b], y[a:b], bits, a, ax, ay, sink, divide_at_once(redone, runs), out)
         runs += 1
@@ -158,15 +158,16 @@ def count(x: Any, y: Any, bits: Any, ax: Any, ay: Any, counts: Any, copies: int,
 
 
 @leaf
-def count_groups(x: Any, y: Any, group: Any, bits: Any, ax: Any, ay: Any, n_groups: int, counts: Any) -> None:
+def count_groups(
+    x: Any, y: Any, group: Any, bits: Any, ax: Any, ay: Any, n_groups: int, counts: Any, buffer: Any
+) -> None:
     """Add 1 per point to the map of its group; counts is (n_groups, ny, nx) flat, then the sinks."""
     sink = np.uint32(counts.shape[0] - SINKS)
     cells_of_map = np.uint32(ax.cells * ay.cells)
-    buffer = np.empty(BUFFER, np.uint32)
     runs = 0
     redone = 0
-    for a in range(0, x.shape[0], BUFFER):
-        b = min(a + BUFFER, x.shape[0])
+    for a in range(0, x.shape[0], buffer.shape[0]):
+        b = min(a + buffer.shape[0], x.shape[0])
         out = buffer[: b - a]
         redone += cells(x[a:b], y[a:b], bits, a, ax, ay, sink, divide_at_once(redone, runs), out)
         runs += 1
@@ -190,6 +191,7 @@ def count_rows(
     first: int,
     values: Any,
     tally: Any,
+    buffer: Any,
 ) -> None:
     """Add 1 (or the weight, where there are weights) for the points whose cell lies in
     [first, first + len(values)): several threads share one grid by taking a range of its rows each.
@@ -200,13 +202,12 @@ def count_rows(
     """
     sink = np.uint32(n_groups * np.int64(ax.cells * ay.cells))
     cells_of_map = np.uint32(ax.cells * ay.cells)
-    buffer = np.empty(BUFFER, np.uint32)
     runs = 0
     redone = 0
     lo = np.uint32(first)
     room = np.uint32(values.shape[0])
-    for a in range(0, x.shape[0], BUFFER):
-        b = min(a + BUFFER, x.shape[0])
+    for a in range(0, x.shape[0], buffer.shape[0]):
+        b = min(a + buffer.shape[0], x.shape[0])
         out = buffer[: b - a]
         redone += cells(x[a:b], y[a:b], bits, a, ax, ay, sink, divide_at_once(redone, runs), out)
         runs += 1
@@ -261,9 +262,8 @@ def sinks(counts: Any, copies: int) -> Any:
 
 
 @leaf
-def repeats(x: Any, y: Any, ax: Any, ay: Any) -> Any:
+def repeats(x: Any, y: Any, ax: Any, ay: Any, out: Any) -> Any:
     """How many of these points fall into the same cell as one of the two before them: the mark of a hotspot."""
-    out = np.empty(x.shape[0], np.uint32)
     cells_by_quotient(x, y, ax, ay, np.uint32(np.int64(ax.cells * ay.cells)), out)
     same = 0
     for i in range(2, out.shape[0]):

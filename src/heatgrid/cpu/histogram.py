@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import inline
+from heatgrid.cpu.jit import fused
 
 OCTAVES = 58
 WIDTH = 64
 
 
-@inline
+@fused
 def octave_of(v: Any) -> Any:
     """0 below 64, else 1 + how often v can be halved before it is below 128."""
     e = 0
@@ -38,7 +38,7 @@ def octave_of(v: Any) -> Any:
     return e + 1 if v >= 64 else 0
 
 
-@inline
+@fused
 def add(directory: Any, pool: Any, used: Any, key: Any, v: Any) -> Any:
     """Count v under key; False if the pool must grow first."""
     o = octave_of(v)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import inline, leaf
+from heatgrid.cpu.jit import fused, tight
 
 _A = np.uint64(0x9E3779B97F4A7C15)
 _B = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -21,7 +21,7 @@ _M2 = np.uint64(0xC4CEB9FE1A85EC53)
 _INT = np.uint64(0x5EED0000000000AA)
 
 
-@inline
+@fused
 def mix64(v: Any) -> Any:
     """Murmur3's 64-bit finaliser: every input bit reaches every output bit."""
     v = np.uint64(v)
@@ -33,12 +33,20 @@ def mix64(v: Any) -> Any:
     return v
 
 
-@inline
+@fused
+def spread(key: Any) -> Any:
+    """A cheap hash of a 63-bit key for tables of a power of two: the high bits of the product, where all bits of the
+    key meet, folded down (taking bits 20 and up alone left out the map number and made chains of 100)."""
+    v = np.uint64(key) * _A
+    return v ^ (v >> np.uint64(32))
+
+
+@fused
 def _rotate(v: Any, r: Any) -> Any:
     return (v << np.uint64(r)) | (v >> np.uint64(64 - r))
 
 
-@leaf
+@tight
 def hash_strings(offsets: Any, data: Any, lo: Any, hi: Any) -> None:
     """lo, hi (int64) of each string data[offsets[i]:offsets[i+1]]."""
     for i in range(lo.shape[0]):
@@ -60,7 +68,7 @@ def hash_strings(offsets: Any, data: Any, lo: Any, hi: Any) -> None:
         hi[i] = np.int64(b)
 
 
-@leaf
+@tight
 def hash_ints(values: Any, lo: Any, hi: Any) -> None:
     """lo, hi of 64-bit integers; another family than strings, so 5 and "5" differ."""
     for i in range(lo.shape[0]):
@@ -69,7 +77,7 @@ def hash_ints(values: Any, lo: Any, hi: Any) -> None:
         hi[i] = np.int64(mix64(np.uint64(values[i]) + a * _C + _B))
 
 
-@leaf
+@tight
 def mix_into(lo: Any, hi: Any, other_lo: Any, other_hi: Any) -> None:
     """Fold a second id into the first, in place: (user, tab) as one key, or a row of several columns."""
     for i in range(lo.shape[0]):

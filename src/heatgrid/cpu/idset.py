@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import inline, leaf
+from heatgrid.cpu.jit import fused, tight
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@inline
+@fused
 def _home(key: Any, lo: Any, shift: Any) -> Any:
     return np.int64(((np.uint64(lo) ^ (np.uint64(key) * _GOLDEN)) * _GOLDEN) >> np.uint64(shift))
 
 
-@leaf
+@tight
 def fold(
     order: Any, start: Any, ready: Any, slot: Any, key: Any, lo: Any, hi: Any, table: Any, used: Any, counts: Any
 ) -> Any:  # fmt: skip
@@ -50,7 +50,7 @@ def fold(
     return ready
 
 
-@leaf
+@tight
 def rebuild(old: Any, table: Any) -> None:
     """Put the entries of the old table into a larger empty one."""
     mask = table.shape[0] - 1

@@ -1,4 +1,4 @@
-"""The one decorator of all CPU leaves: compiled on first use, cached on disk, GIL released, no fast-math.
+"""The decorators of all CPU leaves: compiled on first use, cached on disk, GIL released, no fast-math.
 
 No `parallel=True` anywhere: under the workqueue layer it aborts the process when two Python threads call it.
 NUMBA_BOUNDSCHECK=1 turns index checks on (the test gate does one such run).
@@ -22,3 +22,17 @@ def leaf(function: F) -> F:
 def inline(function: F) -> F:
     """A formula shared by leaves; compiled into each of them (LLVM inlines it)."""
     return cast(F, numba.njit(nogil=True, cache=True, inline="never")(function))
+
+
+def tight(function: F) -> F:
+    """A leaf that hands many arrays to formulas in its loop and allocates none.
+
+    Without Numba's runtime there is no reference counting: a scatter with four such calls held 500 atomic counts an
+    iteration otherwise, and took 150 ns an event instead of 55.
+    """
+    return cast(F, numba.njit(nogil=True, cache=True, _nrt=False)(function))
+
+
+def fused(function: F) -> F:
+    """A formula for ``tight`` leaves, put into their code before LLVM sees it: calls with 17 arrays are not inlined."""
+    return cast(F, numba.njit(nogil=True, cache=True, _nrt=False, inline="always")(function))

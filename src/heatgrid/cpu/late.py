@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import inline, leaf
+from heatgrid.cpu.jit import fused, tight
 
 
-@leaf
+@tight
 def late_order(time: Any, lateness: Any, last: bool, late: Any, kept: Any, order: Any) -> Any:
     """Fill order with the rows of time by (time, row); late, kept: int32 scratch of the same length.
 
@@ -59,7 +59,7 @@ def late_order(time: Any, lateness: Any, last: bool, late: Any, kept: Any, order
     return ready, all_late
 
 
-@inline
+@fused
 def _merge(time: Any, kept: Any, n_kept: Any, late: Any, n_late: Any, order: Any, done: Any) -> Any:
     """Both lists are in order of (time, row); equal times keep the order of rows."""
     a = 0
@@ -85,7 +85,7 @@ def _merge(time: Any, kept: Any, n_kept: Any, late: Any, n_late: Any, order: Any
     return done
 
 
-@leaf
+@tight
 def count_backward(time: Any, ok: Any) -> Any:
     """How many accepted rows stand behind the newest before them."""
     newest = np.int64(-(2**63))

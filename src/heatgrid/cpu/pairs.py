@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import leaf
+from heatgrid.cpu.ids import spread
+from heatgrid.cpu.jit import tight
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@leaf
+@tight
 def pair_ids(a: Any, b: Any, start: Any, table: Any, keys: Any, count: Any, out: Any) -> Any:
     """out[i] = id of (a[i], b[i]), -1 if either is negative.
 
@@ -29,7 +29,7 @@ def pair_ids(a: Any, b: Any, start: Any, table: Any, keys: Any, count: Any, out:
         if key == last:
             out[i] = last_id
             continue
-        h = ((np.uint64(key) * _GOLDEN) >> np.uint64(20)) & mask
+        h = spread(key) & mask
         while table[h] >= 0 and keys[table[h]] != key:
             h = (h + np.uint64(1)) & mask
         if table[h] < 0:
@@ -45,12 +45,12 @@ def pair_ids(a: Any, b: Any, start: Any, table: Any, keys: Any, count: Any, out:
     return a.shape[0]
 
 
-@leaf
+@tight
 def rebuild(table: Any, keys: Any, count: Any) -> None:
     """Fill an empty (all -1) table anew from the keys."""
     mask = np.uint64(table.shape[0] - 1)
     for n in range(count):
-        h = ((np.uint64(keys[n]) * _GOLDEN) >> np.uint64(20)) & mask
+        h = spread(keys[n]) & mask
         while table[h] >= 0:
             h = (h + np.uint64(1)) & mask
         table[h] = n

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from heatgrid.cpu import sets
-from heatgrid.cpu.jit import inline, leaf
+from heatgrid.cpu.jit import fused, tight
 from heatgrid.cpu.slots import HI, LAST, LO, NEVER, NEXT, RANK, RUN, SEQ, VIEWS
 
 TAB, R_NEXT, MS, PAGE, VIEW, HIDDEN, BUCKET = range(7)
@@ -18,7 +18,8 @@ RUN_FIELDS = 8
 V_ID, V_NEXT, V_BUCKET = range(3)
 VIEW_FIELDS = 3
 
-NEW_VIEW, VIEW_CHANGE, WIDTH_FOUND = 1, 2, 4
+NEW_VIEW, VIEW_CHANGE, WIDTH_FOUND, ENDED_UNKNOWN = 1, 2, 4, 8
+"""Row flags; the last: the view before ended without having told its width."""
 DUPLICATE = -2
 
 DONE, NO_SLOT, NO_RUN, NO_VIEW, NO_POOL, DISORDER = range(6)
@@ -29,7 +30,7 @@ FREE_SLOTS, FREE_RUNS, FREE_VIEWS, N_RETIRED = range(4)
 EVENT_TAG = 1 << 60
 
 
-@leaf
+@tight
 def scan(
     order: Any, start: Any, ready: Any, time: Any, slot: Any, seq: Any, rank: Any, tab: Any, view: Any, kind: Any,
     page: Any, bucket: Any, event: Any, scroll: Any, fixed: Any, y: Any, flag_of_kind: Any, batch: Any, ms_mul: Any,
@@ -138,6 +139,8 @@ def scan(
         else:
             if first or kind_flags & 1 or (p != none_page and p != runs[r, PAGE]):
                 f = NEW_VIEW | VIEW_CHANGE
+                if not first and runs[r, BUCKET] < 0:
+                    f |= ENDED_UNKNOWN
                 runs[r, PAGE] = p if p != none_page else -1
                 runs[r, BUCKET] = -1
             v = r
@@ -175,13 +178,13 @@ def scan(
     return ready, DONE
 
 
-@inline
+@fused
 def np_int(v: Any) -> Any:
     """int64 whatever the array's type: one type for slots and runs throughout the loop."""
     return v + 0
 
 
-@inline
+@fused
 def _named_view(s: Any, r: Any, view_id: Any, slots: Any, runs: Any, views: Any, free_views: Any, left: Any) -> Any:
     """Find or open the view of the session by its id; a null id stays in the run's view or opens a nameless one."""
     current = runs[r, VIEW]

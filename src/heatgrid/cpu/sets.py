@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import inline, leaf
+from heatgrid.cpu.jit import fused, tight
 
-SMALLEST = 3
+SMALLEST = 4
 CLASSES = 40
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@inline
+@fused
 def _take(pool: Any, pool_state: Any, size: Any) -> Any:
     """Offset of a zeroed region of 2^size words, or -1 when the pool must grow."""
     head = pool_state[1 + size]
@@ -36,13 +36,13 @@ def _take(pool: Any, pool_state: Any, size: Any) -> Any:
     return offset
 
 
-@inline
+@fused
 def _give(pool: Any, pool_state: Any, offset: Any, size: Any) -> None:
     pool[offset] = pool_state[1 + size]
     pool_state[1 + size] = offset + 1
 
 
-@inline
+@fused
 def add(pool: Any, pool_state: Any, heads: Any, s: Any, key: Any) -> Any:
     """1: the key is new in the set of s, 0: it was there, -1: nothing done, the pool must grow first."""
     size = heads[s, 1]
@@ -77,7 +77,13 @@ def add(pool: Any, pool_state: Any, heads: Any, s: Any, key: Any) -> Any:
     return 1
 
 
-@leaf
+@fused
+def room_for_two(pool: Any, pool_state: Any, heads: Any, s: Any) -> Any:
+    """Whether two keys can be added to the set of s without growing the pool."""
+    return pool_state[0] + (np.int64(8) << max(heads[s, 1], np.int64(SMALLEST))) <= pool.shape[0]
+
+
+@tight
 def free(pool: Any, pool_state: Any, heads: Any, slots: Any) -> None:
     """Give back the regions of closed sessions."""
     for i in range(slots.shape[0]):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import inline, leaf
+from heatgrid.cpu.jit import fused, tight
 
 LO, HI, RUN, VIEWS, LAST, SEQ, RANK, NEXT = range(8)
 """id (two words), newest run and view (-1), time and seq and rank of the last row, successor after a gap (-1)."""
@@ -20,12 +20,12 @@ NEVER = -(2**63)
 DONE, FULL, RETURNED = 0, 1, 2
 
 
-@inline
+@fused
 def _home(lo: Any, mask: Any) -> Any:
     return np.int64((np.uint64(lo) >> np.uint64(7)) & np.uint64(mask))
 
 
-@leaf
+@tight
 def assign(
     index: Any, ok: Any, lo: Any, hi: Any, time: Any, start: Any, epoch: Any, batch: Any, ms_mul: Any, ms_div: Any,
     gap: Any, seen: Any, table: Any, slots: Any, touch: Any, free: Any, left: Any, totals: Any, closed: Any, out: Any,
@@ -81,7 +81,7 @@ def assign(
     return index.shape[0], DONE
 
 
-@inline
+@fused
 def lookup(closed: Any, lo: Any, hi: Any) -> Any:
     """0 if the id is not in the set, else its mark."""
     mask = closed.shape[0] - 1
@@ -93,7 +93,7 @@ def lookup(closed: Any, lo: Any, hi: Any) -> Any:
     return np.int64(0)
 
 
-@leaf
+@tight
 def insert_closed(closed: Any, ids: Any, marks: Any) -> Any:
     """Add ids (n, 2) with their marks; an id that is there takes the new mark. Returns how many are new."""
     mask = closed.shape[0] - 1
@@ -110,7 +110,7 @@ def insert_closed(closed: Any, ids: Any, marks: Any) -> Any:
     return new
 
 
-@leaf
+@tight
 def rebuild(table: Any, slots: Any, alive: Any) -> None:
     """Fill an empty (all -1) table with the slots that are alive (1) and newest of their id (no successor)."""
     mask = table.shape[0] - 1
@@ -122,7 +122,7 @@ def rebuild(table: Any, slots: Any, alive: Any) -> None:
             table[h] = s
 
 
-@leaf
+@tight
 def succeed(table: Any, slots: Any, retired: Any) -> None:
     """Let the table name the successor of each session that was cut by the gap."""
     mask = table.shape[0] - 1
@@ -138,7 +138,7 @@ def succeed(table: Any, slots: Any, retired: Any) -> None:
             table[h] = last
 
 
-@leaf
+@tight
 def follow(slot: Any, slots: Any) -> None:
     """Rows held back point to the successor of a session that was cut since."""
     for i in range(slot.shape[0]):
@@ -148,7 +148,7 @@ def follow(slot: Any, slots: Any) -> None:
         slot[i] = s
 
 
-@leaf
+@tight
 def lists_of(closing: Any, head: Any, slots: Any, items: Any, link: Any, out: Any) -> Any:
     """Write the members (runs or views) of the lists of closing sessions to out; returns how many."""
     n = 0
@@ -161,7 +161,7 @@ def lists_of(closing: Any, head: Any, slots: Any, items: Any, link: Any, out: An
     return n
 
 
-@leaf
+@tight
 def owners_of(closing: Any, head: Any, slots: Any, items: Any, link: Any, out: Any) -> None:
     """The session of each member that `lists_of` wrote, in the same order."""
     n = 0

@@ -1,7 +1,8 @@
 """Maps in tiles of 16 x 16 cells, allocated when first hit: thousands of tall pages cost what they use.
 
-A map is (base * LAYERS + layer) * 2 + fixed) * BUCKETS + bucket, where base is the dense id of (page, segment,
+A map is ((base * LAYERS + layer) * 2 + fixed) * BUCKETS + bucket, where base is the dense id of (page, segment,
 period). A click whose view has not told its width yet waits in a list of its view, and is counted when it does.
+``counts[tile, cell] = (events, sessions)``, side by side so that a click touches one line.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from heatgrid.cpu import sets
-from heatgrid.cpu.jit import inline, leaf
+from heatgrid.cpu.ids import spread
+from heatgrid.cpu.intrinsics import prefetch
+from heatgrid.cpu.jit import fused, tight
 
 SIDE = 16
 CELLS = SIDE * SIDE
@@ -25,14 +28,54 @@ DONE, NO_POOL, NO_TILE, NO_WAITING = range(4)
 EVENTS, SESSIONS, WIDEST = range(3)
 STATS = 3
 W_BASE, W_CELL, W_WEIGHT, W_NEXT = range(4)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+AHEAD = 12
+"""Events between the request for a line and its use."""
 
 
-@inline
+@tight
+def select(
+    order: Any, ready: Any, slot: Any, flags: Any, kind: Any, layer_of_kind: Any, pointer: Any, touch_code: Any,
+    x: Any, y: Any, x0: Any, y0: Any, cw: Any, ch: Any, nx: Any, ny: Any, ledger: Any, rows: Any, cells: Any,
+) -> Any:  # fmt: skip
+    """The rows that a layer draws inside the grid, in order, with their cells; and those that end a wait (cell -1).
+
+    layer_of_kind : -1 not drawn, else the layer; ledger[layer] = rows, used, outside, invalid. Returns how many.
+    """
+    n = 0
+    for k in range(ready):
+        i = order[k]
+        if slot[i] < 0:
+            continue
+        layer = np.int64(layer_of_kind[kind[i]])
+        if layer == 1 and pointer.shape[0] and pointer[i] == touch_code:
+            layer = np.int64(-1)
+        cell = np.int64(-1)
+        if layer >= 0:
+            ledger[layer, 0] += 1
+            fx = (x[i] - x0) / cw
+            fy = (y[i] - y0) / ch
+            if not (abs(x[i]) < np.inf and abs(y[i]) < np.inf):
+                ledger[layer, 3] += 1
+            else:
+                cx = np.floor(fx)
+                cy = np.floor(fy)
+                if 0.0 <= cx < nx and 0.0 <= cy < ny:
+                    ledger[layer, 1] += 1
+                    cell = (np.int64(cy) << 32) | np.int64(cx)
+                else:
+                    ledger[layer, 2] += 1
+        if cell >= 0 or (flags.shape[0] and (flags[i] & 12) != 0):
+            rows[n] = i
+            cells[n] = cell
+            n += 1
+    return n
+
+
+@fused
 def _tile(table: Any, keys: Any, used: Any, key: Any) -> Any:
     """Row of the tile (map << 36 | tile), -1 if it is new and there is no room."""
     mask = np.uint64(table.shape[0] - 1)
-    h = ((np.uint64(key) * _GOLDEN) >> np.uint64(20)) & mask
+    h = spread(key) & mask
     while table[h] >= 0 and keys[table[h]] != key:
         h = (h + np.uint64(1)) & mask
     row = np.int64(table[h])
@@ -46,157 +89,170 @@ def _tile(table: Any, keys: Any, used: Any, key: Any) -> Any:
     return row
 
 
-@leaf
+@tight
 def rebuild(table: Any, keys: Any, count: Any) -> None:
     """Fill an empty (all -1) table anew from the keys."""
     mask = np.uint64(table.shape[0] - 1)
     for n in range(count):
-        h = ((np.uint64(keys[n]) * _GOLDEN) >> np.uint64(20)) & mask
+        h = spread(keys[n]) & mask
         while table[h] >= 0:
             h = (h + np.uint64(1)) & mask
         table[h] = n
 
 
-@inline
-def _count(
-    m: Any, cell: Any, w: Any, s: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, table: Any, keys: Any,
-    used: Any, events: Any, sessions: Any, stats: Any, heads: Any, pool: Any, pool_state: Any,
+@tight
+def locate(
+    start: Any, stop: Any, rows: Any, cells: Any, kind: Any, layer_of_kind: Any, base: Any, bucket: Any, fixed: Any,
+    own_width: Any, has_views: Any, n_tx: Any, table: Any, keys: Any, used: Any, stats: Any, maps: Any, tiles: Any,
 ) -> Any:  # fmt: skip
-    """One event of session s (-1: none) in a cell of map m. Safe to call again after making room."""
-    iy = cell // nx
-    ix = cell - iy * nx
-    row = _tile(table, keys, used, (np.int64(m) << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
-    if row < 0:
-        return NO_TILE
-    c = ((iy & 15) << 4) | (ix & 15)
-    if want_sessions and s >= 0:
-        whole = sets.add(pool, pool_state, heads, s, tag | (np.int64(m) << CELL_BITS) | WHOLE_MAP)
-        if whole < 0:
-            return NO_POOL
-        stats[m, SESSIONS] += whole
-        new = sets.add(pool, pool_state, heads, s, tag | (np.int64(m) << CELL_BITS) | cell)
-        if new < 0:
-            return NO_POOL
-        sessions[row, c] += new
-    events[row, c] += w
-    stats[m, EVENTS] += w
-    return DONE
-
-
-@leaf
-def fold(
-    order: Any, start: Any, ready: Any, slot: Any, run: Any, view: Any, flags: Any, kind: Any,
-    layer_of_kind: Any, base: Any, bucket: Any, own_width: Any, fixed: Any, pointer: Any, touch_code: Any, x: Any,
-    y: Any, weight: Any,
-    x0: Any, y0: Any, cw: Any, ch: Any, nx: Any, ny: Any, n_tx: Any, want_sessions: Any, tag: Any,
-    waiting_head: Any, waiting: Any, waiting_free: Any, ledger: Any, table: Any, keys: Any, used: Any, events: Any,
-    sessions: Any, stats: Any, heads: Any, pool: Any, pool_state: Any,
-) -> Any:  # fmt: skip
-    """Add rows order[start:ready] of the kinds that a layer draws.
-
-    layer_of_kind: -1 not drawn, else the layer; want_sessions by layer; ledger[layer] = rows, used, outside,
-    invalid. view of length 0: a view is its run; run of length 0: no sessions, each row's own bucket.
-    waiting_head by view. Returns (position, reason).
-    """
-    for k in range(start, ready):
-        i = order[k]
-        s = np.int64(slot[i])
-        if s < 0:
+    """Map and tile of selected rows [start, stop); a row that waits for its width has tile -1 and the map without
+    bucket. Returns the position where the tiles ran out, or stop."""
+    for n in range(start, stop):
+        i = rows[n]
+        tiles[n] = -1
+        maps[n] = -1
+        if cells[n] < 0:
             continue
-        b = np.int64(bucket[i]) if bucket.shape[0] else -1
-        v = np.int64(-1)
-        if run.shape[0]:
-            v = np.int64(view[i]) if view.shape[0] else np.int64(run[i])
-            f = flags[i]
-            if f & 5 and waiting_head[v] >= 0:
-                known = np.int64(UNKNOWN) if f & 1 else b
-                reason = _flush(
-                    v, known, s, want_sessions, tag, nx, n_tx, waiting_head, waiting, waiting_free, table, keys, used,
-                    events, sessions, stats, heads, pool, pool_state,
-                )  # fmt: skip
-                if reason != DONE:
-                    return k, reason
-        layer = np.int64(layer_of_kind[kind[i]])
-        if layer < 0 or (layer == 1 and pointer.shape[0] and pointer[i] == touch_code):
-            continue
-        px = x[i] - x0
-        py = y[i] - y0
-        fx = px / cw
-        fy = py / ch
-        if not (abs(x[i]) < np.inf and abs(y[i]) < np.inf):
-            ledger[layer, 0] += 1
-            ledger[layer, 3] += 1
-            continue
-        cx = np.floor(fx)
-        cy = np.floor(fy)
-        if not (0.0 <= cx < nx and 0.0 <= cy < ny):
-            ledger[layer, 0] += 1
-            ledger[layer, 2] += 1
-            continue
-        cell = np.int64(cy) * nx + np.int64(cx)
-        w = weight[i] if weight.shape[0] else np.int64(1)
-        m0 = (np.int64(base[i]) * LAYERS + layer) * 2
+        m = (np.int64(base[i]) * LAYERS + layer_of_kind[kind[i]]) * 2
         if fixed.shape[0] and fixed[i]:
-            m0 += 1
-        if b < 0 and v >= 0 and bucket.shape[0]:
-            n = waiting_free[0]
-            if n < 0:
-                return k, NO_WAITING
-            waiting_free[0] = waiting[n, W_NEXT]
-            waiting[n, W_BASE] = m0
-            waiting[n, W_CELL] = cell
-            waiting[n, W_WEIGHT] = w
-            waiting[n, W_NEXT] = waiting_head[v]
-            waiting_head[v] = n
-        else:
-            m = m0 * BUCKETS + (b if b >= 0 else UNKNOWN)
-            reason = _count(
-                m, cell, w, s if run.shape[0] else np.int64(-1), want_sessions[layer], tag, nx, n_tx, table, keys, used,
-                events, sessions, stats, heads, pool, pool_state,
-            )  # fmt: skip
-            if reason != DONE:
-                return k, reason
-            if own_width.shape[0] and own_width[i] < 100_000.0:
-                stats[m, WIDEST] = max(stats[m, WIDEST], np.int64(own_width[i]))
-        ledger[layer, 0] += 1
-        ledger[layer, 1] += 1
-    return ready, DONE
+            m += 1
+        b = np.int64(bucket[i]) if bucket.shape[0] else np.int64(UNKNOWN)
+        if b < 0:
+            if has_views:
+                maps[n] = m
+                continue
+            b = np.int64(UNKNOWN)
+        m = m * BUCKETS + b
+        iy = cells[n] >> 32
+        ix = cells[n] & 0xFFFFFFFF
+        row = _tile(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
+        if row < 0:
+            return n
+        maps[n] = m
+        tiles[n] = row
+        if own_width.shape[0] and own_width[i] < 100_000.0:
+            stats[m, WIDEST] = max(stats[m, WIDEST], np.int64(own_width[i]))
+    return stop
 
 
-@inline
-def _flush(
-    v: Any, bucket: Any, s: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, waiting_head: Any, waiting: Any,
-    waiting_free: Any, table: Any, keys: Any, used: Any, events: Any, sessions: Any, stats: Any, heads: Any,
+@fused
+def _count(
+    m: Any, row: Any, iy: Any, ix: Any, w: Any, s: Any, tag: Any, nx: Any, counts: Any, stats: Any, heads: Any,
     pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
+    """One event of session s (-1: sessions are not counted). False: the pool must grow first, and nothing was done."""
+    c = ((iy & 15) << 4) | (ix & 15)
+    if s >= 0:
+        if not sets.room_for_two(pool, pool_state, heads, s):
+            return False
+        key = tag | (np.int64(m) << CELL_BITS)
+        # a session that is new in the map is new in the cell, so the map is asked for only then
+        if sets.add(pool, pool_state, heads, s, key | (iy * nx + ix)) == 1:
+            counts[row, c, 1] += 1
+            stats[m, SESSIONS] += sets.add(pool, pool_state, heads, s, key | WHOLE_MAP)
+    counts[row, c, 0] += w
+    stats[m, EVENTS] += w
+    return True
+
+
+@tight
+def fold(
+    start: Any, stop: Any, rows: Any, cells: Any, maps: Any, tiles: Any, slot: Any, run: Any, view: Any, flags: Any,
+    bucket: Any, weight: Any, nx: Any, n_tx: Any, want_sessions: Any, tag: Any, waiting_head: Any, waiting: Any,
+    waiting_free: Any, table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any,
+    pool_state: Any,
+) -> Any:  # fmt: skip
+    """Count selected rows [start, stop) that `locate` has placed.
+
+    want_sessions by layer; view of length 0: a view is its run; run of length 0: no sessions; waiting_head by view.
+    Returns (position, reason to make room).
+    """
+    for n in range(start, stop):
+        if n + AHEAD < stop and tiles[n + AHEAD] >= 0:
+            c = (((cells[n + AHEAD] >> 32) & 15) << 4) | (cells[n + AHEAD] & 15)
+            prefetch(counts, np.uint64((tiles[n + AHEAD] * CELLS + c) * 2))
+            if run.shape[0]:
+                ahead = slot[rows[n + AHEAD]]
+                prefetch(heads, np.uint64(ahead * 3))
+        i = rows[n]
+        s = np.int64(-1)
+        v = np.int64(-1)
+        if run.shape[0]:
+            s = np.int64(slot[i])
+            v = np.int64(view[i]) if view.shape[0] else np.int64(run[i])
+            if flags[i] & 12 and waiting_head[v] >= 0:
+                known = np.int64(UNKNOWN) if flags[i] & 8 else np.int64(bucket[i])
+                reason = _flush(
+                    v, known, s, want_sessions, tag, nx, n_tx, waiting_head, waiting, waiting_free, table, keys, used,
+                    counts, stats, heads, pool, pool_state,
+                )  # fmt: skip
+                if reason != DONE:
+                    return n, reason
+        if cells[n] < 0:
+            continue
+        w = weight[i] if weight.shape[0] else np.int64(1)
+        iy = cells[n] >> 32
+        ix = cells[n] & 0xFFFFFFFF
+        m = maps[n]
+        if tiles[n] < 0:
+            entry = waiting_free[0]
+            if entry < 0:
+                return n, NO_WAITING
+            waiting_free[0] = waiting[entry, W_NEXT]
+            waiting[entry, W_BASE] = m
+            waiting[entry, W_CELL] = cells[n]
+            waiting[entry, W_WEIGHT] = w
+            waiting[entry, W_NEXT] = waiting_head[v]
+            waiting_head[v] = entry
+            continue
+        if not want_sessions[(m // (2 * BUCKETS)) % LAYERS]:
+            s = np.int64(-1)
+        if not _count(m, tiles[n], iy, ix, w, s, tag, nx, counts, stats, heads, pool, pool_state):
+            return n, NO_POOL
+    return stop, DONE
+
+
+@fused
+def _flush(
+    v: Any, bucket: Any, s: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, waiting_head: Any, waiting: Any,
+    waiting_free: Any, table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any,
+    pool_state: Any,
+) -> Any:  # fmt: skip
     """Count what waits in a view, one after the other, so that it can stop for room and go on."""
-    while waiting_head[v] >= 0:
-        n = waiting_head[v]
-        m0 = waiting[n, W_BASE]
-        reason = _count(
-            m0 * BUCKETS + bucket, waiting[n, W_CELL], waiting[n, W_WEIGHT], s, want_sessions[(m0 >> 1) % LAYERS], tag,
-            nx, n_tx, table, keys, used, events, sessions, stats, heads, pool, pool_state,
-        )  # fmt: skip
-        if reason != DONE:
-            return reason
-        waiting_head[v] = waiting[n, W_NEXT]
-        waiting[n, W_NEXT] = waiting_free[0]
-        waiting_free[0] = n
-    return DONE
+    reason = DONE
+    while waiting_head[v] >= 0 and reason == DONE:
+        entry = waiting_head[v]
+        m0 = waiting[entry, W_BASE]
+        m = m0 * BUCKETS + bucket
+        iy = waiting[entry, W_CELL] >> 32
+        ix = waiting[entry, W_CELL] & 0xFFFFFFFF
+        row = _tile(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
+        if row < 0:
+            reason = NO_TILE
+        else:
+            who = s if want_sessions[(m0 >> 1) % LAYERS] else np.int64(-1)
+            w = waiting[entry, W_WEIGHT]
+            if not _count(m, row, iy, ix, w, who, tag, nx, counts, stats, heads, pool, pool_state):
+                reason = NO_POOL
+            else:
+                waiting_head[v] = waiting[entry, W_NEXT]
+                waiting[entry, W_NEXT] = waiting_free[0]
+                waiting_free[0] = entry
+    return reason
 
 
-@leaf
+@tight
 def close(
     views: Any, start: Any, session_of_view: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, waiting_head: Any,
-    waiting: Any, waiting_free: Any, table: Any, keys: Any, used: Any, events: Any, sessions: Any, stats: Any,
-    heads: Any, pool: Any, pool_state: Any,
+    waiting: Any, waiting_free: Any, table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any,
+    pool_state: Any,
 ) -> Any:  # fmt: skip
     """Views of closing sessions that never told their width: what waits goes to `unknown`."""
     for k in range(start, views.shape[0]):
         v = np.int64(views[k])
         reason = _flush(
             v, UNKNOWN, np.int64(session_of_view[k]), want_sessions, tag, nx, n_tx, waiting_head, waiting, waiting_free,
-            table, keys, used, events, sessions, stats, heads, pool, pool_state,
+            table, keys, used, counts, stats, heads, pool, pool_state,
         )  # fmt: skip
         if reason != DONE:
             return k, reason

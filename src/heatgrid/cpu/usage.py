@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 
 from heatgrid.cpu import histogram, sets
-from heatgrid.cpu.jit import leaf
+from heatgrid.cpu.jit import tight
 
 EVENTS, CLICKS, VIEWS, SESSIONS, DWELL, VISITS, OPEN_VISITS, SPARE = range(8)
 FIELDS = 8
 DONE, NO_POOL, NO_HISTOGRAM = range(3)
 
 
-@leaf
+@tight
 def fold(
     order: Any, start: Any, ready: Any, slot: Any, run: Any, key: Any, kind: Any, dwell: Any, flags: Any,
-    weight: Any, click_kind: Any, tag: Any, last_key: Any, spent: Any, fields: Any, directory: Any, buckets: Any,
+    weight: Any, click_kind: Any, tag: Any, visits: Any, fields: Any, directory: Any, buckets: Any,
     used: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """Add rows order[start:ready]; a row of key -1 has none: it ends the visit before it.
 
-    last_key (int32) and spent (int64) by run: the open visit. tag: this table's part of the session sets' keys.
+    visits (int64, 2) by run: key (-1: none) and ms of the open visit. tag: this table's part of the session sets' keys.
     Returns (position reached, reason to make room).
     """
     for k in range(start, ready):
@@ -32,7 +32,7 @@ def fold(
             continue
         r = np.int64(run[i])
         g = np.int64(key[i])
-        before = np.int64(last_key[r])
+        before = visits[r, 0]
         changed = g != before or (flags[i] & 2) != 0
         if changed and g >= 0:
             new = sets.add(pool, pool_state, heads, s, tag | g)
@@ -42,27 +42,26 @@ def fold(
         if before >= 0:
             d = dwell[i]
             if changed:
-                total = spent[r] + d
+                total = visits[r, 1] + d
                 if not histogram.add(directory, buckets, used, before, total):
                     return k, NO_HISTOGRAM
                 fields[before, VISITS] += 1
-                spent[r] = 0
+                visits[r, 1] = 0
             else:
-                spent[r] += d
+                visits[r, 1] += d
             fields[before, DWELL] += d
         if changed:
-            last_key[r] = g
+            visits[r, 0] = g
         if g >= 0:
             w = weight[i] if weight.shape[0] else 1
+            # sums of a comparison, not branches: kinds come in no order
             fields[g, EVENTS] += w
-            if kind[i] == click_kind:
-                fields[g, CLICKS] += w
-            if flags[i] & 1:
-                fields[g, VIEWS] += 1
+            fields[g, CLICKS] += w * (kind[i] == click_kind)
+            fields[g, VIEWS] += flags[i] & 1
     return ready, DONE
 
 
-@leaf
+@tight
 def fold_rows(slot: Any, key: Any, kind: Any, weight: Any, click_kind: Any, fields: Any) -> None:
     """The part that needs no session: events and clicks of accepted rows."""
     for i in range(slot.shape[0]):
@@ -74,13 +73,13 @@ def fold_rows(slot: Any, key: Any, kind: Any, weight: Any, click_kind: Any, fiel
                 fields[g, CLICKS] += w
 
 
-@leaf
-def close(runs: Any, last_key: Any, spent: Any, fields: Any) -> None:
+@tight
+def close(runs: Any, visits: Any, fields: Any) -> None:
     """The visits that the end of their session left open."""
     for i in range(runs.shape[0]):
         r = runs[i]
-        if last_key[r] >= 0:
-            fields[last_key[r], VISITS] += 1
-            fields[last_key[r], OPEN_VISITS] += 1
-        last_key[r] = -1
-        spent[r] = 0
+        if visits[r, 0] >= 0:
+            fields[visits[r, 0], VISITS] += 1
+            fields[visits[r, 0], OPEN_VISITS] += 1
+        visits[r, 0] = -1
+        visits[r, 1] = 0

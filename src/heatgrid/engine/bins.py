@@ -189,6 +189,7 @@ def _private(runs: list[tuple[Span, int, int]], target: Target, threads: int, li
 
     def work(_: int) -> None:
         counts = np.zeros((cells + leaves.SINKS) * copies, limits.counter)
+        buffer = _buffer()
         held = 0
         for span, start, stop in _take(todo):
             if held + stop - start > limits.points:
@@ -197,9 +198,9 @@ def _private(runs: list[tuple[Span, int, int]], target: Target, threads: int, li
             held += stop - start
             x, y, group, _weight, bits = _load(span, start, stop, target)
             if grouped:
-                leaves.count_groups(x, y, group, bits, target.ax, target.ay, target.groups, counts)
+                leaves.count_groups(x, y, group, bits, target.ax, target.ay, target.groups, counts, buffer)
             else:
-                leaves.count(x, y, bits, target.ax, target.ay, counts, copies, far)
+                leaves.count(x, y, bits, target.ax, target.ay, counts, copies, far, buffer)
         final.append(counts)
 
     each(threads, work)
@@ -220,8 +221,9 @@ def _weighed(runs: list[tuple[Span, int, int]], target: Target, threads: int) ->
     tallies = np.zeros((threads, 6), np.int64)
 
     def work(k: int) -> None:
+        buffer = _buffer()
         for span, start, stop in _take(todo):
-            _count_rows(_load(span, start, stop, target), target, 0, grids[k], tallies[k])
+            _count_rows(_load(span, start, stop, target), target, 0, grids[k], tallies[k], buffer)
 
     each(threads, work)
     _check_total(tallies)
@@ -237,9 +239,10 @@ def _by_rows(runs: list[tuple[Span, int, int]], target: Target, threads: int, va
     edges = [target.cells * k // threads for k in range(threads + 1)]
 
     def work(k: int) -> None:
+        buffer = _buffer()
+        part = values[edges[k] : edges[k + 1]]
         for span, start, stop in runs:
-            part = values[edges[k] : edges[k + 1]]
-            _count_rows(_load(span, start, stop, target), target, edges[k], part, tallies[k])
+            _count_rows(_load(span, start, stop, target), target, edges[k], part, tallies[k], buffer)
 
     each(threads, work)
     _check_total(tallies[:1])
@@ -247,9 +250,13 @@ def _by_rows(runs: list[tuple[Span, int, int]], target: Target, threads: int, va
     return Counted(values, used, outside, invalid, f"{variant} x{threads}")
 
 
-def _count_rows(run: Run, target: Target, first: int, part: Array, tally: Array) -> None:
+def _buffer() -> Array:
+    return np.empty(leaves.BUFFER, np.uint32)
+
+
+def _count_rows(run: Run, target: Target, first: int, part: Array, tally: Array, buffer: Array) -> None:
     leaves.count_rows(
-        run.x, run.y, run.group, run.weight, run.bits, target.ax, target.ay, target.groups, first, part, tally
+        run.x, run.y, run.group, run.weight, run.bits, target.ax, target.ay, target.groups, first, part, tally, buffer
     )
 
 
@@ -276,7 +283,7 @@ def _sum_rows(grids: list[Array], copies: int, values: Array, threads: int) -> N
 def _is_hot(runs: list[tuple[Span, int, int]], target: Target) -> bool:
     span, start, stop = runs[len(runs) // 2]
     run = _load(Span(span.x, span.y), start, min(stop, start + SAMPLE), target)
-    same = int(leaves.repeats(run.x, run.y, target.ax, target.ay))
+    same = int(leaves.repeats(run.x, run.y, target.ax, target.ay, np.empty(len(run.x), np.uint32)))
     return same > HOT * len(run.x)
 
 

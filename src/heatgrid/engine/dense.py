@@ -32,8 +32,7 @@ def dense(state: State, maps: Maps, rows: Ints, *, sessions: bool, widest: int) 
     nx, _ = plan.shape
     n_tx = -(-nx // TILE_SIDE)
     tile_y, tile_x = np.divmod(maps.tiles[chosen, 1], n_tx)
-    counts = maps.events[chosen].astype(np.int64)
-    by_session = maps.sessions[chosen].astype(np.int64)
+    counts, by_session = np.moveaxis(maps.counts[chosen].astype(np.int64), 2, 0)
     hidden = 0
     if plan.min_sessions > 1 and state.session_ids is not None:
         small = (counts > 0) & (by_session < plan.min_sessions)

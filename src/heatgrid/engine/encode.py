@@ -194,24 +194,26 @@ class Encoder:
 
     def _ids_by_row(self, get: dict[str, pa.Array], n: int, fresh: object) -> None:
         assert callable(fresh)
-        hi = np.empty(n, np.int64)
         if self.has_sessions and not self.has_user_only and "tab" in self._has:
-            self._rows(get, "tab", fresh("tab"), hi)
+            self._rows(get, "tab", fresh("tab"))
         if self.has_sessions and "view" in self._has:
-            self._rows(get, "view", fresh("view"), hi)
+            self._rows(get, "view", fresh("view"))
         if self.has_sessions and self.plan.dedupe == "rows":
-            self._row_ids(get, fresh("event"), hi)
+            self._row_ids(get, fresh("event"), np.empty(n, np.int64))
         elif self.has_sessions and "event_id" in self._has:
-            self._rows(get, "event_id", fresh("event"), hi)
+            self._rows(get, "event_id", fresh("event"))
         if "users" in self.plan.distinct and "user" in self._has:
             self._rows(get, "user", fresh("user_lo"), fresh("user_hi"))
 
-    def _rows(self, get: dict[str, pa.Array], name: str, lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64]) -> None:
+    def _rows(
+        self, get: dict[str, pa.Array], name: str, lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64] | None = None
+    ) -> None:
         if name in get:
             self._ids[name].rows(get[name], lo, hi)
-        else:
-            lo[:] = 0
-            hi[:] = 0
+            return
+        for out in (lo, hi):
+            if out is not None:
+                out[:] = 0
 
     @staticmethod
     def _row_ids(get: dict[str, pa.Array], lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64]) -> None:

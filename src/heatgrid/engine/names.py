@@ -135,15 +135,12 @@ class IdHashes:
         columns.remap(values_of(encoded.indices), bits, offset, table, -1, index)
         return index, lo, hi
 
-    def rows(self, array: pa.Array, lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64]) -> None:
-        """The hashes by row; null is (0, 0)."""
+    def rows(self, array: pa.Array, lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64] | None = None) -> None:
+        """The hashes by row (or their first word alone); null is (0, 0)."""
         index, all_lo, all_hi = self(array)
-        null = index < 0
-        safe = np.where(null, 0, index) if null.any() else index
-        lo[:] = all_lo[safe] if len(all_lo) else 0
-        hi[:] = all_hi[safe] if len(all_hi) else 0
-        lo[null] = 0
-        hi[null] = 0
+        columns.pick(index, all_lo, lo)
+        if hi is not None:
+            columns.pick(index, all_hi, hi)
 
 
 def _hash_values(values: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

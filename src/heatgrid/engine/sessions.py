@@ -31,7 +31,7 @@ class Sets:
     """The pool of the sessions' hash sets (see cpu/sets.py)."""
 
     def __init__(self) -> None:
-        self.pool = np.zeros(1 << 14, np.int64)
+        self.pool = np.zeros(1 << 18, np.int64)
         self.state = np.zeros(1 + sets.CLASSES, np.int64)
         self.heads = np.zeros((0, 3), np.int64)
 

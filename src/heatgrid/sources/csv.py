@@ -91,7 +91,7 @@ class Csv:
             parsed.reject(line, why)
         at = 0
         for row in odd:
-            at = max(0, block.data.find(row.text.encode(), at))
+            at = _find_record(block.data, row.text.encode(), at)
             line = block.line + block.data.count(b"\n", 0, at)
             parsed.reject(line, f"{row.actual_columns} fields, not {row.expected_columns}: {shorten(row.text, 80)}")
             at += 1
@@ -148,6 +148,18 @@ class Csv:
                 kept += record
             record = []
         return Block(b"\n".join([*kept, *record]), block.line), bad
+
+
+def _find_record(data: bytes, text: bytes, at: int) -> int:
+    """The place of a whole record with this text, from ``at`` on."""
+    while True:
+        found = data.find(text, at)
+        if found < 0:
+            return at
+        end = found + len(text)
+        if (found == 0 or data[found - 1] in b"\r\n") and (end == len(data) or data[end] in b"\r\n"):
+            return found
+        at = found + 1
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.sources import numbers
-from heatgrid.sources.layouts import bare, is_bytes, over_values, storage
+from heatgrid.sources.layouts import bare, is_bytes, over_values, storage, text
 from heatgrid.sources.mapping import split_path
 from heatgrid.sources.parts import Piece
 from heatgrid.sources.times import Times
@@ -182,6 +182,4 @@ def _filter(batch: pa.RecordBatch, mask: pa.Array) -> pa.RecordBatch:
 def _take(column: pa.Array, mask: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         return pa.DictionaryArray.from_arrays(column.indices.filter(mask), column.dictionary, safe=False)
-    if pa.types.is_string_view(column.type) or pa.types.is_run_end_encoded(column.type):
-        return over_values(column, lambda v: v).cast(bare(column.type)).filter(mask)
-    return column.filter(mask)
+    return over_values(column, text).filter(mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,7 +19,7 @@ from heatgrid.sources.ipc import open_ipc
 from heatgrid.sources.layouts import bare
 from heatgrid.sources.memory import memory_part
 from heatgrid.sources.parquet import ParquetPart
-from heatgrid.sources.parts import BAD_LINES, Job, Part, Piece, Task
+from heatgrid.sources.parts import BAD_LINES, Job, Opened, Part, Piece, Task
 from heatgrid.sources.pool import ahead
 from heatgrid.sources.stdin import open_stdin
 from heatgrid.sources.streams import FileBytes
@@ -147,40 +148,44 @@ class Events:
 
     def _chunks(self, deliver: Deliver, threads: int, order: list[int]) -> Iterator[Chunk]:
         failed: set[int] = set()
-        tasks = self._tasks(deliver, threads, order, failed)
+        opened: dict[int, Opened] = {}
+        tasks = self._tasks(deliver, threads, order, failed, opened)
         work = ahead(tasks, threads)
         current = -1
         row = 0
         try:
             for rank, result in work:
                 if rank != current:
-                    self._leave(current, failed)
+                    self._leave(current, failed, opened)
                     current, row = rank, 0
+                try:
+                    pieces = deque(result())
+                except InputError as error:
+                    if rank not in failed:
+                        self._fail(rank, error, row)
+                        failed.add(rank)
+                    continue
+                del result
                 if rank in failed:
                     continue
-                try:
-                    for piece in result():
-                        yield self._chunk(piece, rank, row)
-                        row += piece.read
-                        del piece
-                except InputError as error:
-                    self._fail(rank, error, row)
-                    failed.add(rank)
-                del result
-            self._leave(current, failed)
+                while pieces:
+                    read = pieces[0].read
+                    yield self._chunk(pieces.popleft(), rank, row)
+                    row += read
+            self._leave(current, failed, opened)
         finally:
             work.close()
             tasks.close()
-            for part in self.parts:
-                part.close()
+            for one in opened.values():
+                one.close()
 
     def _tasks(
-        self, deliver: Deliver, threads: int, order: list[int], failed: set[int]
+        self, deliver: Deliver, threads: int, order: list[int], failed: set[int], opened: dict[int, Opened]
     ) -> Generator[tuple[int, Task], None, None]:
         """The tasks of every part in turn; a part that cannot go on ends with a task that raises why."""
         for rank in order:
             part = self.parts[rank]
-            job = Job(replace(deliver, loose=part.loose), threads)
+            job = Job(replace(deliver, loose=part.loose), threads, opened.setdefault(rank, Opened()))
             try:
                 if part.identity is not None:
                     part.identity.check()
@@ -197,12 +202,12 @@ class Events:
             self.bad_lines += piece.bad_lines[:room]
         return Chunk(piece.batch, rank, row, piece.read, piece.rejected)
 
-    def _leave(self, rank: int, failed: set[int]) -> None:
+    def _leave(self, rank: int, failed: set[int], opened: dict[int, Opened]) -> None:
         """A part is done: its files are closed, and they must be the ones that were opened."""
         if rank < 0:
             return
         part = self.parts[rank]
-        part.close()
+        opened.pop(rank).close()
         if part.identity is not None and rank not in failed:
             part.identity.check()
 
@@ -412,5 +417,5 @@ def _skip_note(name: str, error: InputError, row: int) -> str:
     return f"skipped {name}{after} ({why}) [{error.code}]"
 
 
-def _raise(error: InputError) -> Iterator[Piece]:
+def _raise(error: InputError) -> list[Piece]:
     raise error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -12,7 +11,8 @@ from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import invalid, reading, second_scan
 from heatgrid.sources.files import Identity, head_of
 from heatgrid.sources.hive import keys_field, partitions, with_keys
-from heatgrid.sources.parts import Job, Part, Piece, Task, slices
+from heatgrid.sources.mapping import sound
+from heatgrid.sources.parts import Job, Part, Piece, Task, pieces_of
 from heatgrid.words.errors import InputError
 
 _FEATHER_1 = b"FEA1"
@@ -45,15 +45,18 @@ class IpcFile:
         self.name = self.path = identity.path
         with reading(self.path), self._open() as file, pa.ipc.open_file(file) as reader:
             self.count = reader.num_record_batches
-            self.own = reader.schema.remove_metadata()
+            self.own = sound(reader.schema)
         self.rows: int | None = None
         self.keys = {key: value for key, value in partitions(self.path).items() if key not in self.own.names}
         self.schema = keys_field(self.own, self.keys)
-        self._local = threading.local()
-        self._files: list[pa.NativeFile] = []
 
     def _open(self) -> pa.NativeFile:
         return pa.OSFile(self.path)
+
+    def _reader(self, job: Job) -> pa.RecordBatchFileReader:
+        fields = sorted(self.own.get_field_index(top) for top in job.deliver.tops(self.own.names))
+        options = pa.ipc.IpcReadOptions(included_fields=fields or [0], use_threads=False)
+        return pa.ipc.open_file(job.opened.keep(self._open()), options=options)
 
     def sample(self, path: str) -> pa.Array | None:
         with reading(self.path), self._open() as file, pa.ipc.open_file(file) as reader:
@@ -70,25 +73,12 @@ class IpcFile:
         for index in range(self.count):
             yield partial(self._batch, job, index)
 
-    def _batch(self, job: Job, index: int) -> Iterator[Piece]:
+    def _batch(self, job: Job, index: int) -> list[Piece]:
         place = f"{self.path}, batch {index}"
         with reading(place):
-            reader = getattr(self._local, "reader", None)
-            if reader is None:
-                file = self._open()
-                self._files.append(file)
-                fields = sorted(self.own.get_field_index(top) for top in job.deliver.tops(self.own.names))
-                options = pa.ipc.IpcReadOptions(included_fields=fields or [0], use_threads=False)
-                reader = self._local.reader = pa.ipc.open_file(file, options=options)
-            batch = reader.get_batch(index)
+            batch = job.opened.reader(lambda: self._reader(job)).get_batch(index)
         checked(batch, place)
-        return slices(iter((with_keys(batch, self.keys),)), job, place)
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
-        self._files.clear()
-        self._local = threading.local()
+        return pieces_of([with_keys(batch, self.keys)], job, place)
 
 
 class IpcStream:
@@ -103,14 +93,14 @@ class IpcStream:
         self.replayable = identity is not None
         self._open = open_
         self._first: list[pa.RecordBatch] = []
-        self._reader: pa.RecordBatchReader | None = self._begin()
+        begun = self._begin()
+        self._reader: pa.RecordBatchReader | None = None if self.replayable else begun
         self._used = False
-        self.own = self._reader.schema.remove_metadata()
+        with reading(self.name):
+            self.own = sound(begun.schema)
         own_keys = {} if identity is None else partitions(identity.path)
         self.keys = {key: value for key, value in own_keys.items() if key not in self.own.names}
         self.schema = keys_field(self.own, self.keys)
-        if self.replayable:
-            self.close()
 
     def _begin(self) -> pa.RecordBatchReader:
         with reading(self.name):
@@ -146,11 +136,8 @@ class IpcStream:
         while (batch := self._read(reader)) is not None:
             yield partial(self._deliver, job, batch)
 
-    def _deliver(self, job: Job, batch: pa.RecordBatch) -> Iterator[Piece]:
-        return slices(iter((with_keys(batch, self.keys),)), job, self.name)
-
-    def close(self) -> None:
-        self._reader = None if self.replayable else self._reader
+    def _deliver(self, job: Job, batch: pa.RecordBatch) -> list[Piece]:
+        return pieces_of([with_keys(batch, self.keys)], job, self.name)
 
 
 def checked(batch: pa.RecordBatch, place: str) -> pa.RecordBatch:

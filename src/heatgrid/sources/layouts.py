@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 
 
 def is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    return (
+    return bool(
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
         or pa.types.is_binary_view(kind)
@@ -52,3 +52,15 @@ def over_values(array: pa.Array, function: Callable[[pa.Array], pa.Array]) -> pa
 def text(array: pa.Array) -> pa.Array:
     """Any string layout as one that every compute function takes."""
     return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
+
+
+def as_bytes(array: pa.Array) -> pa.Array:
+    """A text column as bytes, without a copy and without a look at them; bytes stay."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(array.indices, as_bytes(array.dictionary), safe=False)
+    if pa.types.is_string(kind):
+        return array.view(pa.binary())
+    if pa.types.is_large_string(kind):
+        return array.view(pa.large_binary())
+    return array

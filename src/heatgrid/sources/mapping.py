@@ -14,15 +14,15 @@ from heatgrid.words.events import CANONICAL, NUMERIC
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "time": (
-        "timestamp ts event_time eventtime event_timestamp time_stamp datetime occurred_at client_time",
+        "timestamp ts event_time event_timestamp datetime occurred_at client_time",
         "created_at date at derived_tstamp server_time",
     ),
     "seq": ("sequence seq_no sequence_number",),
-    "session": ("session_id sessionid sid domain_sessionid session_key visit_id ga_session_id",),
-    "user": ("user_id userid uid distinct_id domain_userid visitor_id", "user_pseudo_id anonymous_id anonymousid"),
+    "session": ("session_id sid domain_sessionid session_key visit_id ga_session_id",),
+    "user": ("user_id uid distinct_id domain_userid visitor_id", "user_pseudo_id anonymous_id"),
     "account": ("account_id account_name company company_id organization_id organisation_id org_id tenant tenant_id",),
     "tab": ("tab_id window_id",),
-    "view": ("view_id pageview_id page_view_id",),
+    "view": ("view_id pageview_id",),
     "page": ("page_url current_url url page_location page_path", "page_urlpath pathname path href screen_name"),
     "kind": ("event_type type", "event event_name action"),
     "x": ("page_x", "client_x pointer_x mouse_x pos_x px"),
@@ -192,6 +192,12 @@ def paths_of(schema: pa.Schema) -> list[str]:
     for entry in schema:
         visit(entry.name, entry.type)
     return paths
+
+
+def sound(schema: pa.Schema) -> pa.Schema:
+    """A file's schema without its metadata; names that are no UTF-8 raise ValueError here and not later."""
+    paths_of(schema)
+    return schema.remove_metadata()
 
 
 def missing(path: str, schema: pa.Schema, place: str) -> InputError:

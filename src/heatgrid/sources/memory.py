@@ -13,7 +13,7 @@ import pyarrow.dataset as pads
 from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import invalid, second_scan
 from heatgrid.sources.files import Identity
-from heatgrid.sources.parts import Job, Piece, Task, slices
+from heatgrid.sources.parts import SHARE, Job, Piece, Task, cuts, pieces_of
 from heatgrid.words.errors import InputError
 
 Open = Callable[[list[str]], Iterator[pa.RecordBatch]]
@@ -74,10 +74,11 @@ class MemoryPart:
             batches = chain(self._first, rest)
             self._first = []
         for batch in batches:
-            yield partial(self._deliver, job, batch, tops)
+            for share in cuts(batch, SHARE):
+                yield partial(self._deliver, job, share, tops)
 
-    def _deliver(self, job: Job, batch: pa.RecordBatch, tops: list[str]) -> Iterator[Piece]:
-        return slices(iter((self._checked(batch, tops),)), job, self.name)
+    def _deliver(self, job: Job, batch: pa.RecordBatch, tops: list[str]) -> list[Piece]:
+        return pieces_of([self._checked(batch, tops)], job, self.name)
 
     def _checked(self, batch: pa.RecordBatch, tops: list[str]) -> pa.RecordBatch:
         """The columns asked for; another producer's buffers are validated before anything reads them."""
@@ -91,9 +92,6 @@ class MemoryPart:
             except (pa.ArrowInvalid, pa.ArrowIndexError) as error:
                 raise invalid(self.name, str(error)) from error
         return batch
-
-    def close(self) -> None:
-        """The owner of the data closes it."""
 
 
 def memory_part(source: Any, name: str) -> MemoryPart | None:
@@ -157,7 +155,7 @@ def _dataset(source: pads.Dataset, name: str) -> MemoryPart:
 
 
 def _lazy(source: Any, name: str) -> MemoryPart:
-    schema = pa.schema(source.limit(0).collect())
+    schema = _reader(source.limit(0).collect(), name).schema
 
     def open_(tops: list[str]) -> Iterator[pa.RecordBatch]:
         frame = source.select(tops) if tops else source

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,9 +16,9 @@ from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import corrupt, reading
 from heatgrid.sources.files import Identity
 from heatgrid.sources.hive import keys_field, partitions, with_keys
-from heatgrid.sources.layouts import bare, is_bytes, is_text
-from heatgrid.sources.mapping import split_path, type_of
-from heatgrid.sources.parts import SLICE, Job, Piece, Task, slices
+from heatgrid.sources.layouts import as_bytes, bare, is_bytes, is_text
+from heatgrid.sources.mapping import sound, split_path, type_of
+from heatgrid.sources.parts import SLICE, Job, Piece, Task, pieces_of
 from heatgrid.sources.prune import Bounds, can_be_true, ends_of
 
 _WHOLE_BYTES = 96 << 20
@@ -46,12 +46,9 @@ class ParquetPart:
         self.name = identity.path
         with reading(self.path), pq.ParquetFile(self.path) as file:
             self.rows: int | None = file.metadata.num_rows
-            own = file.schema_arrow
-        self.partitions = {key: value for key, value in partitions(self.path).items() if key not in own.names}
-        self.own = own.remove_metadata()
+            self.own = sound(file.schema_arrow)
+        self.partitions = {key: value for key, value in partitions(self.path).items() if key not in self.own.names}
         self.schema = keys_field(self.own, self.partitions)
-        self._local = threading.local()
-        self._open: list[pq.ParquetFile] = []
 
     def sample(self, path: str) -> pa.Array | None:
         """The ends by statistics where they are known, else the first values."""
@@ -100,12 +97,6 @@ class ParquetPart:
                 else:
                     yield partial(self._whole, job, metadata, wanted, index, few)
 
-    def close(self) -> None:
-        for file in self._open:
-            file.close()
-        self._open.clear()
-        self._local = threading.local()
-
     def _wanted(self, job: Job, metadata: pq.FileMetaData) -> _Wanted:
         leaves = _leaves(metadata)
         names = self.own.names
@@ -124,24 +115,19 @@ class ParquetPart:
                     texts.append(path)
         return _Wanted(columns, texts, keys)
 
-    def _reader(self, metadata: pq.FileMetaData, wanted: _Wanted) -> pq.ParquetFile:
-        """One reader a thread: a ParquetFile must not be used by two at once."""
-        file = getattr(self._local, "file", None)
-        if file is None:
-            file = pq.ParquetFile(self.path, metadata=metadata, read_dictionary=wanted.dictionaries)
-            self._local.file = file
-            self._open.append(file)
-        return file
-
-    def _whole(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int, few: bool) -> Iterator[Piece]:
+    def _whole(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int, few: bool) -> list[Piece]:
         place = self._place(index)
         with reading(place):
-            file = self._reader(metadata, wanted)
+            file = job.opened.reader(
+                lambda: job.opened.keep(
+                    pq.ParquetFile(self.path, metadata=metadata, read_dictionary=wanted.dictionaries)
+                )
+            )
             table = file.read_row_group(index, columns=wanted.columns, use_threads=few)
         expected = metadata.row_group(index).num_rows
         if wanted.columns and table.num_rows != expected:
             raise corrupt(place, f"{table.num_rows} rows where {expected} are announced")
-        return iter(list(slices(_batches(table, expected, wanted), job, place)))
+        return pieces_of(_batches(table, expected, wanted, place), job, place)
 
     def _streamed(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int) -> Iterator[Task]:
         """A row group too large to hold: batch by batch, decoded where it is asked for."""
@@ -157,11 +143,14 @@ class ParquetPart:
                     batch = next(batches, None)
                 if batch is None:
                     return
+                batch = pa.RecordBatch.from_arrays(
+                    [_sound_text(column, place) for column in batch.columns], names=batch.schema.names
+                )
                 batch = with_keys(batch, wanted.partitions)
                 yield partial(_deliver_one, job, batch, place)
 
-    def _skipped(self, job: Job, rows: int) -> Iterator[Piece]:
-        return iter((Piece(job.deliver.empty(self.schema, self.name), rows),))
+    def _skipped(self, job: Job, rows: int) -> list[Piece]:
+        return [Piece(job.deliver.empty(self.schema, self.name), rows)]
 
     def _place(self, index: int) -> str:
         return f"{self.path}, row group {index}"
@@ -202,17 +191,54 @@ class _Sizes:
         return sum(max(group.column(i).total_uncompressed_size, 8 * group.num_rows) for i in self.leaves)
 
 
-def _deliver_one(job: Job, batch: pa.RecordBatch, place: str) -> Iterator[Piece]:
-    return slices(iter((batch,)), job, place)
+def _deliver_one(job: Job, batch: pa.RecordBatch, place: str) -> list[Piece]:
+    return pieces_of([batch], job, place)
 
 
-def _batches(table: pa.Table, rows: int, wanted: _Wanted) -> Iterator[pa.RecordBatch]:
+def _batches(table: pa.Table, rows: int, wanted: _Wanted, place: str) -> Iterator[pa.RecordBatch]:
     if not wanted.columns:
         empty = pa.RecordBatch.from_struct_array(pa.StructArray.from_buffers(pa.struct([]), rows, [None]))
         yield with_keys(empty, wanted.partitions)
         return
-    for batch in table.to_batches(max_chunksize=SLICE):
+    for batch in _sound(table, place).to_batches(max_chunksize=SLICE):
         yield with_keys(batch, wanted.partitions)
+
+
+def _sound(table: pa.Table, place: str) -> pa.Table:
+    """Arrow's decoder trusts the indices and the texts of a file; nobody after this point has to."""
+    for index, column in enumerate(table.columns):
+        checked = [_sound_text(chunk, place) for chunk in column.chunks]
+        if any(new is not old for new, old in zip(checked, column.chunks, strict=True)):
+            table = table.set_column(index, table.column_names[index], pa.chunked_array([as_bytes(c) for c in checked]))
+    return table
+
+
+def _sound_text(array: pa.Array, place: str) -> pa.Array:
+    """The same array if its texts are UTF-8, else as bytes, of which the broken ones cost their rows."""
+    if not is_text(bare(array.type)) and not pa.types.is_dictionary(array.type):
+        return array
+    try:
+        if pa.types.is_dictionary(array.type) and _inside(array):
+            array.dictionary.validate(full=True)
+        else:
+            array.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowIndexError) as error:
+        if not is_text(bare(array.type)):
+            raise corrupt(place, str(error)) from error
+        array = as_bytes(array)
+        try:
+            array.validate(full=True)
+        except (pa.ArrowInvalid, pa.ArrowIndexError) as worse:
+            raise corrupt(place, str(worse)) from worse
+    return array
+
+
+def _inside(array: pa.DictionaryArray) -> bool:
+    """All stored indices, also those below nulls, are inside the dictionary: many times faster than a validation."""
+    if array.type.index_type != pa.int32() or len(array) == 0:
+        return False
+    values = np.frombuffer(array.indices.buffers()[1], np.uint32)[array.offset : array.offset + len(array)]
+    return int(values.max()) < len(array.dictionary)
 
 
 def _leaves(metadata: pq.FileMetaData) -> dict[str, int]:
@@ -224,7 +250,7 @@ def _has_dictionary(metadata: pq.FileMetaData, leaf: int) -> bool:
     """Texts stored without a dictionary (unique ids) are not worth one."""
     if metadata.num_row_groups == 0:
         return False
-    return bool(metadata.row_group(0).column(leaf).has_dictionary_page)
+    return any("DICTIONARY" in encoding for encoding in metadata.row_group(0).column(leaf).encodings)
 
 
 def _bounds(group: pq.RowGroupMetaData, leaf: int, kind: pa.DataType) -> Bounds:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
     from heatgrid.sources.deliver import Deliver
     from heatgrid.sources.files import Identity
 
+R = TypeVar("R")
 SLICE = 131_072
 """Rows of a delivered batch at most: what stays in cache while the engine looks at it."""
+SHARE = 8 * SLICE
+"""Rows of data in memory that one task takes."""
 
 BAD_LINES = 20
 """Rejected lines that are kept with their place, for the messages."""
@@ -29,16 +33,41 @@ class Piece:
     bad_lines: list[str] = field(default_factory=list)
 
 
-Task = Callable[[], Iterator[Piece]]
+Task = Callable[[], list[Piece]]
 """Decodes some rows on a worker and returns their pieces in order."""
+
+
+class Opened:
+    """What one scan has open of one part, one reader a thread: readers must not be shared."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._all: list[Any] = []
+
+    def reader(self, make: Callable[[], R]) -> R:
+        """This thread's reader, made when it is first asked for."""
+        found: R | None = getattr(self._local, "reader", None)
+        if found is None:
+            found = self._local.reader = make()
+        return found
+
+    def keep(self, item: R) -> R:
+        """Remember to close it."""
+        self._all.append(item)
+        return item
+
+    def close(self) -> None:
+        while self._all:
+            self._all.pop().close()
 
 
 @dataclass(frozen=True)
 class Job:
-    """One scan: what to deliver, and on how many threads."""
+    """One scan of one part: what to deliver, on how many threads, and what is open for it."""
 
     deliver: Deliver
     threads: int
+    opened: Opened
 
 
 class Part(Protocol):
@@ -61,16 +90,20 @@ class Part(Protocol):
         """Smallest and largest value of a column by the file's own statistics, as stored."""
         ...
 
-    def tasks(self, job: Job) -> Iterator[Task]: ...
-
-    def close(self) -> None:
-        """Let go of what a scan opened; called once after every scan, also after one that stopped early."""
+    def tasks(self, job: Job) -> Iterator[Task]:
+        """The work of one scan in the order of the rows; what it opens it gives to ``job.opened``."""
         ...
 
 
-def slices(batches: Iterator[pa.RecordBatch], job: Job, place: str) -> Iterator[Piece]:
-    """Batches cut to ``SLICE`` rows without a copy, then made canonical."""
-    for batch in batches:
-        for start in range(0, max(batch.num_rows, 1), SLICE):
-            cut = batch if batch.num_rows <= SLICE else batch.slice(start, SLICE)
-            yield job.deliver(cut, place)
+def pieces_of(batches: Iterable[pa.RecordBatch], job: Job, place: str) -> list[Piece]:
+    """Batches cut to ``SLICE`` rows without a copy, then made canonical; done here, on the worker that asks."""
+    return [job.deliver(cut, place) for batch in batches for cut in cuts(batch, SLICE)]
+
+
+def cuts(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+    """A batch in slices of at most ``rows``; an empty one stays one."""
+    if batch.num_rows <= rows:
+        yield batch
+        return
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)

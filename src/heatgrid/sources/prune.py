@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -111,7 +112,7 @@ def _or(a: bool | None, b: bool | None) -> bool | None:
 def ends_of(low: object, high: object, kind: pa.DataType) -> pa.Array | None:
     """Two ends as an array of the column's own type; None where they are of no use."""
     kind = bare(kind)
-    if low is None or high is None or low != low or high != high:
+    if low is None or high is None or any(isinstance(end, float) and math.isnan(end) for end in (low, high)):
         return None
     usable = (
         pa.types.is_integer(kind)

@@ -84,11 +84,11 @@ class _Head:
         return self._ahead
 
     def read(self, size: int = -1) -> bytes:
-        if self._ahead:
-            size = len(self._ahead) if size < 0 else size
-            data, self._ahead = self._ahead[:size], self._ahead[size:]
-            return data
-        return bytes(self._stream.read(size) or b"")
+        if size < 0:
+            data, self._ahead = self._ahead, b""
+            return data + bytes(self._stream.read() or b"")
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        return data + bytes(self._stream.read(size - len(data)) or b"") if len(data) < size else data
 
     def readable(self) -> bool:
         return True
@@ -137,26 +137,34 @@ def blocks(stream: Unpacked, *, quotes: bool, size: int = BLOCK) -> Iterator[Blo
     left: list[bytes] = []
     held = 0
     line = 1
-    while True:
-        more = stream.read(size)
-        if not more:
-            data = b"".join(left)
-            if data:
-                yield Block(data, line)
-            return
-        if b"\n" not in more and held + len(more) <= MAX_LINE:
+    last = False
+    while not last:
+        more, last = _fill(stream, size)
+        if not last and b"\n" not in more and held + len(more) <= MAX_LINE:
             left.append(more)
             held += len(more)
             continue
         data = b"".join([*left, more])
-        end = _record_end(data, quotes)
-        if (end == 0 and len(data) > MAX_LINE) or _long_line(data[:end] if end else data):
+        end = len(data) if last else _record_end(data, quotes)
+        if len(data) > MAX_LINE and (end == 0 or _long_line(data[:end])):
             raise too_long(stream.name, line)
         if end:
             yield Block(data[:end], line)
             line += data.count(b"\n", 0, end)
         left = [data[end:]]
         held = len(data) - end
+
+
+def _fill(stream: Unpacked, size: int) -> tuple[bytes, bool]:
+    """``size`` bytes, or what is left of the stream and true."""
+    parts: list[bytes] = []
+    while size > 0:
+        more = stream.read(size)
+        if not more:
+            return b"".join(parts), True
+        parts.append(more)
+        size -= len(more)
+    return b"".join(parts), False
 
 
 def _record_end(data: bytes, quotes: bool) -> int:
@@ -183,7 +191,7 @@ def _exact_end(data: bytes) -> int:
 
 
 def _long_line(data: bytes) -> bool:
-    return len(data) > MAX_LINE and max(len(line) for line in data.split(b"\n")) > MAX_LINE
+    return max(len(line) for line in data.split(b"\n")) > MAX_LINE
 
 
 def too_long(name: str, line: int) -> InputError:

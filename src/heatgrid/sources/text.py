@@ -13,8 +13,8 @@ from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import second_scan
 from heatgrid.sources.files import Identity, format_by_magic, unknown_format
 from heatgrid.sources.hive import keys_field, partitions, with_keys
-from heatgrid.sources.parts import BAD_LINES, Job, Part, Piece, Task, slices
-from heatgrid.sources.streams import Block, FileBytes, PipeBytes, Unpacked, blocks
+from heatgrid.sources.parts import BAD_LINES, Job, Part, Piece, Task, pieces_of
+from heatgrid.sources.streams import Block, FileBytes, PipeBytes, blocks
 
 
 class Parsed:
@@ -64,7 +64,6 @@ class TextPart:
         self._first = first
         self._rest = rest
         self._used = False
-        self._stream: Unpacked | None = None
 
     def sample(self, path: str) -> pa.Array | None:
         if self._first is None:
@@ -78,8 +77,7 @@ class TextPart:
 
     def tasks(self, job: Job) -> Iterator[Task]:
         if self.replayable:
-            self._stream = self._source.open()
-            found = blocks(self._stream, quotes=self.grammar.quotes)
+            found = blocks(job.opened.keep(self._source.open()), quotes=self.grammar.quotes)
         else:
             if self._used:
                 raise second_scan(self.name)
@@ -88,22 +86,17 @@ class TextPart:
         for number, block in enumerate(found):
             yield partial(self._parse, job, self.grammar.body(block) if number == 0 else block)
 
-    def _parse(self, job: Job, block: Block) -> Iterator[Piece]:
+    def _parse(self, job: Job, block: Block) -> list[Piece]:
         tops = job.deliver.tops(self.grammar.schema.names)
         parsed = self.grammar.parse(block, job, tops)
         batch = with_keys(parsed.batch, self.keys)
-        pieces = list(slices(iter((batch,)), job, f"{self.name}, lines from {block.line}"))
+        pieces = pieces_of([batch], job, f"{self.name}, lines from {block.line}")
         if parsed.rejected:
             last = pieces[-1]
             last.read += parsed.rejected
             last.rejected["decode"] = last.rejected.get("decode", 0) + parsed.rejected
             last.bad_lines = [f"{self.name}:{line}: {why}" for line, why in sorted(parsed.bad)]
-        return iter(pieces)
-
-    def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        return pieces
 
 
 def open_text(source: FileBytes | PipeBytes, chosen: str | None) -> Part:

@@ -140,18 +140,16 @@ def _parse_each(array: pa.Array, tz: str, unit: str) -> pa.Array:
     good = parts.is_valid()
     column = {entry.name: parts.field(index) for index, entry in enumerate(parts.type)}
 
-    def number(name: str) -> np.ndarray:
-        words = pc.if_else(pc.and_(good, pc.not_equal(column[name], "")), column[name], pa.scalar("0", array.type))
-        return np.asarray(pc.fill_null(words, "0").cast(pa.int64()))
-
-    year, month, day = number("y"), number("mo"), number("d")
+    year, month, day = (_digits(column[name], good) for name in ("y", "mo", "d"))
     start = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     days = (start + 1).astype("datetime64[D]") - start.astype("datetime64[D]")
     ok = np.asarray(good) & (day <= days.astype(np.int64))
     fraction = pc.utf8_rpad(pc.fill_null(column["f"], ""), 9, "0")
     nanos = np.asarray(pc.utf8_slice_codeunits(fraction, 0, 9).cast(pa.int64()))
     date = start.astype("datetime64[D]").astype(np.int64) + day - 1
-    seconds = ((date * 24 + number("h")) * 60 + number("mi")) * 60 + number("s")
+    seconds = ((date * 24 + _digits(column["h"], good)) * 60 + _digits(column["mi"], good)) * 60 + _digits(
+        column["s"], good
+    )
     per = PER_SECOND[unit]
     ticks = np.where(ok, seconds * per + nanos // (PER_SECOND["ns"] // per), 0)
     local = pa.array(ticks, mask=~ok).view(pa.timestamp(unit))
@@ -159,18 +157,19 @@ def _parse_each(array: pa.Array, tz: str, unit: str) -> pa.Array:
     naive = np.asarray(pc.equal(zone, "")) & ok
     offset = pc.extract_regex(zone, r"^(?P<sign>[+-])(?P<h>\d\d):?(?P<m>\d\d)?$")
     has = offset.is_valid()
-    pieces = [
-        np.asarray(
-            pc.if_else(pc.and_(has, pc.not_equal(c, "")), c, pa.scalar("0", c.type)).fill_null("0").cast(pa.int64())
-        )
-        for c in (offset.field(1), offset.field(2))
-    ]
+    hours, minutes = (_digits(offset.field(index), has) for index in (1, 2))
     sign = np.where(np.asarray(pc.fill_null(pc.equal(offset.field(0), "-"), False)), -1, 1)
-    shift = sign * (pieces[0] * 3600 + pieces[1] * 60) * per
+    shift = sign * (hours * 3600 + minutes * 60) * per
     fixed = pa.array(ticks - shift, mask=~ok).view(pa.timestamp(unit, "UTC"))
     if naive.any():
         return pc.if_else(pa.array(naive), zoned(local, tz), fixed)
     return fixed
+
+
+def _digits(words: pa.Array, good: pa.Array) -> np.ndarray:
+    """A captured group as integers, 0 where it is not there."""
+    there = pc.and_(good, pc.not_equal(words, ""))
+    return np.asarray(pc.fill_null(pc.if_else(there, words, pa.scalar("0", words.type)), "0").cast(pa.int64()))
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -187,7 +188,7 @@ def _numbers(values: pa.Array, op: str, value: float | Fraction) -> pa.Array:
         if pa.types.is_decimal(kind):
             values = values.cast(pa.float64())
         return _COMPUTE[op](values, pa.scalar(float(value), pa.float64()))
-    exact = Fraction(value) if value == value and abs(value) != float("inf") else None
+    exact = Fraction(value) if isinstance(value, Fraction) or math.isfinite(value) else None
     bits = kind.bit_width
     low, high = (0, 2**bits - 1) if pa.types.is_unsigned_integer(kind) else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     if exact is None or exact < low or exact > high:

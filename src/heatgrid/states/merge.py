@@ -140,11 +140,9 @@ def _merge_maps(a: State, b: State, name: str, names: dict[str, list[str]]) -> M
     tiles = np.concatenate([ma.tiles, mb.tiles + np.array([len(ma.keys), 0])])
     tiles[:, 0] = place[tiles[:, 0]]
     tiles, tile_place = _group(tiles)
-    wide = np.int64 if values[:, 0].sum() >= 2**32 else np.result_type(ma.events.dtype, mb.events.dtype)
-    events = np.zeros((len(tiles), ma.events.shape[1]), wide)
-    sessions = np.zeros((len(tiles), ma.events.shape[1]), wide)
+    wide = np.int64 if values[:, 0].sum() >= 2**32 else np.result_type(ma.counts.dtype, mb.counts.dtype)
+    counts = np.zeros((len(tiles), *ma.counts.shape[1:]), wide)
     for part, start in ((ma, 0), (mb, len(ma.tiles))):
         rows = tile_place[start : start + len(part.tiles)]
-        events[rows] += part.events.astype(wide, copy=False)
-        sessions[rows] += part.sessions.astype(wide, copy=False)
-    return Maps(ma.dims, keys, values, tiles, events, sessions)
+        counts[rows] += part.counts.astype(wide, copy=False)
+    return Maps(ma.dims, keys, values, tiles, counts)

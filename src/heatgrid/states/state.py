@@ -44,9 +44,8 @@ class Maps:
     """Fields MAP_FIELDS; viewport_w is a maximum, the others are sums."""
     tiles: Ints
     """(map row, tile number) of each tile."""
-    events: npt.NDArray[Any]
-    sessions: npt.NDArray[Any]
-    """(tiles, 16 * 16) counters."""
+    counts: npt.NDArray[Any]
+    """(tiles, 16 * 16, 2): events and sessions of each cell."""
 
 
 @dataclass
@@ -152,4 +151,4 @@ def _sort_maps(maps: Maps) -> None:
     maps.tiles[:, 0] = place[maps.tiles[:, 0]]
     order = row_order(maps.tiles)
     if not np.array_equal(order, np.arange(len(order))):
-        maps.tiles, maps.events, maps.sessions = maps.tiles[order], maps.events[order], maps.sessions[order]
+        maps.tiles, maps.counts = maps.tiles[order], maps.counts[order]

@@ -25,7 +25,7 @@ def to_bytes(state: State) -> bytes:
             if getattr(table, part) is not None:
                 arrays[f"table/{name}/{part}"] = getattr(table, part)
     for name, maps in state.maps.items():
-        for part in ("keys", "values", "tiles", "events", "sessions"):
+        for part in ("keys", "values", "tiles", "counts"):
             arrays[f"maps/{name}/{part}"] = getattr(maps, part)
     if state.session_ids is not None:
         arrays["session_ids"] = state.session_ids
@@ -82,7 +82,7 @@ def from_bytes(data: bytes, where: str) -> State:
         maps = {
             name: Maps(
                 tuple(m["dims"]),
-                *(arrays[f"maps/{name}/{part}"] for part in ("keys", "values", "tiles", "events", "sessions")),
+                *(arrays[f"maps/{name}/{part}"] for part in ("keys", "values", "tiles", "counts")),
             )
             for name, m in header["maps"].items()
         }

@@ -15,6 +15,7 @@ from heatgrid.words.plan import LAYERS, Plan
 
 TAG = 1 << 62
 MAX_MAPS = 1 << 24
+BATCH = 4096
 WIDE_FROM = 2**32
 
 
@@ -39,14 +40,14 @@ class MapMeasure:
         self._keys = np.zeros(256, np.int64)
         self._table = np.full(1024, -1, np.int32)
         self._used = np.zeros(1, np.int64)
-        self._events = np.zeros((256, tiles.CELLS), np.uint32)
-        self._sessions = np.zeros((256, tiles.CELLS), np.uint32)
+        self._counts = np.zeros((256, tiles.CELLS, 2), np.uint32)
         self._stats = np.zeros((64, tiles.STATS), np.int64)
         self._total = 0
         self._by_view = False
         self._waiting_head = np.zeros(0, np.int32)
         self._waiting = np.zeros((0, 4), np.int64)
         self._waiting_free = np.full(1, -1, np.int64)
+        self._scratch = np.empty((4, 0), np.int64)
 
     def set_kinds(self, layer_of_kind: list[int]) -> None:
         self._layer_of_kind = np.array(layer_of_kind, np.int32)
@@ -60,7 +61,10 @@ class MapMeasure:
         sets = self.sets
         none = np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
         pool = (sets.heads, sets.pool, sets.state) if sets is not None else none
-        return (self._table, self._keys, self._used, self._events, self._sessions, self._stats, *pool)
+        return (
+            self._want, self._tag, self._waiting_head, self._waiting, self._waiting_free, self._table, self._keys,
+            self._used, self._counts, self._stats, *pool,
+        )  # fmt: skip
 
     def fold(self, block: Block, order: Array, ready: int) -> None:
         c = block.columns
@@ -70,28 +74,44 @@ class MapMeasure:
             pairs.encode(base, c[name], out)
             base = out
         self._room(int(base.max(initial=-1)) + 1, block)
-        x0, y0, cw, ch, nx, ny = self._grid
-        run = c["run"] if self.sets is not None else absent("run")
+        if self._scratch.shape[1] < block.rows:
+            self._scratch = np.empty((4, block.rows * 5 // 4), np.int64)
+        rows, cells, maps, places = self._scratch
+        n = tiles.select(
+            order, ready, c["slot"], c["flags"], c["kind"], self._layer_of_kind, c["pointer"], self.touch, c["x"],
+            c["y"], *self._grid, self._ledger, rows, cells,
+        )  # fmt: skip
         at = 0
-        while True:
-            at, reason = tiles.fold(
-                order, at, ready, c["slot"], run, c["view_row"], c["flags"], c["kind"], self._layer_of_kind, base,
-                c["bucket"], c["width"], c["fixed"], c["pointer"], self.touch, c["x"], c["y"], c["weight"], x0, y0, cw,
-                ch, nx, ny, self._n_tx, self._want, self._tag, self._waiting_head, self._waiting, self._waiting_free,
-                self._ledger, *self._state(),
+        while at < n:
+            # tiles of some events are looked up before the events are counted, so that their lines can be asked for
+            stop = min(n, at + BATCH)
+            placed = tiles.locate(
+                at, stop, rows, cells, c["kind"], self._layer_of_kind, base, c["bucket"], c["fixed"], c["width"],
+                self.sets is not None, self._n_tx, self._table, self._keys, self._used, self._stats, maps, places,
             )  # fmt: skip
-            if reason == tiles.DONE:
-                return
-            self._make_room(int(reason))
+            if placed < stop:
+                self._make_room(tiles.NO_TILE)
+            self._count(c, at, int(placed), maps, places)
+            at = int(placed)
+
+    def _count(self, c: dict[str, Array], at: int, stop: int, maps: Array, places: Array) -> None:
+        rows, cells = self._scratch[:2]
+        run = c["run"] if self.sets is not None else absent("run")
+        want, tag, *rest = self._state()
+        while at < stop:
+            at, reason = tiles.fold(
+                at, stop, rows, cells, maps, places, c["slot"], run, c["view_row"], c["flags"], c["bucket"],
+                c["weight"], self._grid[4], self._n_tx, want, tag, *rest,
+            )  # fmt: skip
+            if reason != tiles.DONE:
+                self._make_room(int(reason))
+                want, tag, *rest = self._state()
 
     def close(self, runs: Array, views: Array, view_sessions: Array) -> None:
-        nx = self._grid[4]
         at = 0
         while True:
-            at, reason = tiles.close(
-                views, at, view_sessions, self._want, self._tag, nx, self._n_tx, self._waiting_head, self._waiting,
-                self._waiting_free, *self._state(),
-            )  # fmt: skip
+            want, tag, *rest = self._state()
+            at, reason = tiles.close(views, at, view_sessions, want, tag, self._grid[4], self._n_tx, *rest)
             if reason == tiles.DONE:
                 return
             self._make_room(int(reason))
@@ -103,12 +123,10 @@ class MapMeasure:
         elif reason == tiles.NO_TILE:
             n = len(self._keys)
             self._keys = np.concatenate([self._keys, np.zeros(n, np.int64)])
-            for name in ("_events", "_sessions"):
-                # np.zeros takes pages only when they are touched, np.concatenate would touch all
-                old = getattr(self, name)
-                new = np.zeros((2 * n, tiles.CELLS), old.dtype)
-                new[:n] = old
-                setattr(self, name, new)
+            # np.zeros takes pages only when they are touched, np.concatenate would touch all
+            counts = np.zeros((2 * n, tiles.CELLS, 2), self._counts.dtype)
+            counts[:n] = self._counts
+            self._counts = counts
             self._table = np.full(len(self._table) * 2, -1, np.int32)
             tiles.rebuild(self._table, self._keys, int(self._used[0]))
         else:
@@ -131,9 +149,8 @@ class MapMeasure:
             self._stats = np.concatenate([self._stats, np.zeros((more, tiles.STATS), np.int64)])
         weight = block["weight"]
         self._total += int(weight.sum()) if len(weight) else block.rows
-        if self._total >= WIDE_FROM and self._events.dtype != np.int64:
-            self._events = self._events.astype(np.int64)
-            self._sessions = self._sessions.astype(np.int64)
+        if self._total >= WIDE_FROM and self._counts.dtype != np.int64:
+            self._counts = self._counts.astype(np.int64)
 
     def points(self) -> dict[str, Points]:
         return {
@@ -168,6 +185,5 @@ class MapMeasure:
             keys=keys.astype(np.int64),
             values=self._stats[numbers],
             tiles=np.column_stack([tile_map[kept], tile_no[kept]]).astype(np.int64),
-            events=self._events[:n] if whole else self._events[kept],
-            sessions=self._sessions[:n] if whole else self._sessions[kept],
+            counts=self._counts[:n] if whole else self._counts[kept],
         )

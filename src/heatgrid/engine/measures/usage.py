@@ -35,17 +35,16 @@ class Usage:
         self._directory = np.full((64, histogram.OCTAVES), -1, np.int32)
         self._buckets = np.zeros((64, histogram.WIDTH), np.int64)
         self._used = np.zeros(1, np.int64)
-        self._last_key = np.zeros(0, np.int32)
-        self._spent = np.zeros(0, np.int64)
+        self._visits = np.zeros((0, 2), np.int64)
         self._ids = np.zeros((1 << 10, 3), np.int64)
         self._n_ids = np.zeros(1, np.int64)
         self._user_counts = np.zeros(64, np.int64)
 
     def resize(self, runs: int, views: int) -> None:
-        last, spent = np.full(runs, -1, np.int32), np.zeros(runs, np.int64)
-        last[: len(self._last_key)] = self._last_key
-        spent[: len(self._spent)] = self._spent
-        self._last_key, self._spent = last, spent
+        open_visits = np.zeros((runs, 2), np.int64)
+        open_visits[len(self._visits) :, 0] = -1
+        open_visits[: len(self._visits)] = self._visits
+        self._visits = open_visits
 
     def fold(self, block: Block, order: Array, ready: int) -> None:
         c = block.columns
@@ -82,7 +81,7 @@ class Usage:
         while True:
             at, reason = usage.fold(
                 order, at, ready, c["slot"], c["run"], keys, c["kind"], c["dwell"], c["flags"], c["weight"],
-                self.click_kind, tag, self._last_key, self._spent, self._fields, self._directory, self._buckets,
+                self.click_kind, tag, self._visits, self._fields, self._directory, self._buckets,
                 self._used, self.sets.heads, self.sets.pool, self.sets.state,
             )  # fmt: skip
             if reason == usage.DONE:
@@ -93,7 +92,7 @@ class Usage:
                 self._buckets = np.concatenate([self._buckets, np.zeros_like(self._buckets)])
 
     def close(self, runs: Array, views: Array, view_sessions: Array) -> None:
-        usage.close(runs, self._last_key, self._spent, self._fields)
+        usage.close(runs, self._visits, self._fields)
 
     def _room(self, rows: int) -> None:
         if rows > len(self._fields):

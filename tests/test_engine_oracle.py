@@ -1,0 +1,123 @@
+"""The engine says what the slow oracle says: every column, every lane, any layout, chunking and block size."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import heatgrid as hg
+from answers import cells_of, differences, of_heat, of_oracle, run_engine, table_of
+from heatgrid.demo.generate import generate, write
+from heatgrid.words.errors import HeatgridError
+from oracle import sql
+from strategies import Input, event_files, in_order, plans, shapes
+
+EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+BLOCKS = st.sampled_from((1, 2, 5, 16, 131_072))
+
+
+@st.composite
+def cases(draw, ids=("session", "session", "both", "user", "none"), **kwargs):
+    data = draw(event_files(ids=draw(st.sampled_from(ids)), **kwargs))
+    return data, draw(plans(set(data.columns))), draw(shapes())
+
+
+@EXAMPLES
+@given(
+    case=cases(),
+    order=st.sampled_from(("auto", "auto", "any")),
+    block_rows=BLOCKS,
+    threads=st.sampled_from((1, 2)),
+    max_open=st.sampled_from((1, 2, 262_144)),
+)
+def test_every_number(case, order, block_rows, threads, max_open):
+    data, plan, shape = case
+    heat = run_engine(data, plan, shape, order=order, block_rows=block_rows, threads=threads, max_open=max_open)
+    heat.ledger.check()
+    assert differences(of_oracle(data, plan), of_heat(heat)) == []
+
+
+@EXAMPLES
+@given(case=cases(ids=("session", "both", "user")), block_rows=BLOCKS, promise=st.sampled_from(("time", "session")))
+def test_a_kept_promise_of_order_is_never_refused(case, block_rows, promise):
+    data, plan, shape = case
+    data = in_order(data, promise)
+    heat = run_engine(data, plan, shape, order=promise, block_rows=block_rows)
+    assert heat.lane == {"time": "T", "session": "S"}[promise]
+    assert differences(of_oracle(data, plan), of_heat(heat)) == []
+
+
+@EXAMPLES
+@given(
+    case=cases(ids=("session", "both", "user")),
+    block_rows=BLOCKS,
+    promise=st.sampled_from(("time", "session")),
+    lateness=st.sampled_from((0, 1, 60_000)),
+)
+def test_a_broken_promise_is_an_error_or_does_no_harm(case, block_rows, promise, lateness):
+    data, plan, shape = case
+    plan["lateness_ms"] = lateness
+    try:
+        heat = run_engine(data, plan, shape, order=promise, block_rows=block_rows)
+    except HeatgridError as error:
+        assert "order" in str(error)
+        return
+    assert differences(of_oracle(data, plan), of_heat(heat)) == []
+
+
+def demo_input(rows, seed):
+    """A small demo dump as rows for the oracle."""
+    names = ("time", "session", "user", "account", "tab", "page", "kind", "x", "y", "pointer", "viewport_w", "scroll_y",
+             "feature", "event_id", "device", "plan")  # fmt: skip
+    found = []
+    for batch in generate(rows, seed=seed, sessions=rows // 60):
+        table = batch.select(list(names))
+        times = table["time"].cast("int64").to_pylist()
+        found += [{**row, "time": t} for row, t in zip(table.drop_columns(["time"]).to_pylist(), times, strict=True)]
+    for row in found:
+        row["event_id"] = str(row["event_id"])
+        row["scroll_y"] = None if row["scroll_y"] is None else float(row["scroll_y"])
+    return Input([found], names, "ms", "float", "int32")
+
+
+@pytest.mark.parametrize("order", ["auto", "any"])
+def test_the_demo_dump_with_all_its_dirt(order):
+    data = demo_input(4000, seed=3)
+    plan = {"maps": ("clicks", "moves"), "by": ("device", "account"), "every": "week", "session_gap": 1_800_000,
+            "tz": "Europe/Berlin", "distinct": ("users",), "frame": "viewport"}  # fmt: skip
+    assert differences(of_oracle(data, plan), of_heat(run_engine(data, plan, order=order))) == []
+
+
+@pytest.fixture(scope="module")
+def dump(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dump") / "events.parquet"
+    write(path, 200_000, seed=11)
+    return path
+
+
+@pytest.mark.parametrize("order", ["auto", "any"])
+def test_duckdb_says_the_same_of_200_000_rows(dump, order):
+    heat = hg.run(hg.read(dump), order=order, threads=2)
+    has = {*pq.read_schema(dump).names, "file_row_number"}
+    source = f"""(SELECT * FROM {sql.parquet([dump])} WHERE time >= '2000-01-01Z' AND time < '2101-01-01Z'
+                    AND session IS NOT NULL
+                  QUALIFY row_number() OVER (PARTITION BY session, event_id ORDER BY time, file_row_number) = 1
+                    OR event_id IS NULL)"""
+    with duckdb.connect(config={"threads": 2, "TimeZone": "UTC"}) as db:
+        cells = db.execute(sql.click_cells(source, has)).fetchall()
+        want = {}
+        for page, bucket, fixed, iy, ix, events, sessions in cells:
+            want.setdefault(("clicks", page, bucket, fixed, (), None), {})[iy, ix] = (events, sessions)
+        assert len(cells) > 1000
+        assert differences(want, cells_of(heat.state, False, False)) == []
+        for thing in ("feature", "page"):
+            rows = db.execute(sql.dwell(source, has, key=thing)).fetchall()
+            columns = ("events", "clicks", "sessions", "dwell_ms", "visits")
+            want = {(name,): dict(zip(columns, values, strict=True)) for name, *values in rows}
+            got = table_of(heat.features if thing == "feature" else heat.pages)
+            assert differences(want, {k: {c: row[c] for c in columns} for k, row in got.items()}) == []
+        (accepted,) = db.execute(f"SELECT count(*) FROM {source}").fetchone()
+        assert heat.ledger.accepted == accepted
