@@ -112,7 +112,8 @@ def cells_of(state, by, every) -> dict:
         if set(maps.dims) != dims:
             continue
         across = -(-state.plan.shape[0] // TILE)
-        for (row, tile), events, sessions in zip(maps.tiles.tolist(), maps.events, maps.sessions, strict=True):
+        for (row, tile), square in zip(maps.tiles.tolist(), maps.counts, strict=True):
+            events, sessions = square[:, 0], square[:, 1]
             key = maps.keys[row].tolist()
             names = dict(zip(maps.dims, (state.names[d][c] for d, c in zip(maps.dims, key, strict=False)), strict=True))
             layer, fixed, bucket = LAYERS[key[-3]], bool(key[-2]), BUCKETS[key[-1]]

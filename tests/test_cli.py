@@ -253,6 +253,9 @@ def test_plan_says_what_it_would_do_and_writes_nothing(run: Run, dump: str, tmp_
     assert lines["threads"] == "1"
     assert lines["memory"].startswith("about ")
     assert lines["device"].startswith("cpu")
+    streamed = json.loads(run("plan", dump, "--json").out)
+    held = json.loads(run("plan", dump, "--json", "--order", "any").out)
+    assert held["memory_bytes"] == streamed["memory_bytes_unordered"] > streamed["memory_bytes"]
     assert run("plan", dump, "--backend", "gpu").code == 6
     assert run("features", dump, "--backend", "gpu").code == 6
 

@@ -19,7 +19,7 @@ from heatgrid.sources import open_events, parquet
 from heatgrid.sources.events import Events
 from heatgrid.sources.parts import SLICE
 from heatgrid.sources.pool import ahead
-from heatgrid.words.errors import InputError
+from heatgrid.words.errors import InputError, UsageError
 from heatgrid.words.events import Chunk
 
 START = 1_714_521_600_000_000
@@ -332,6 +332,9 @@ def test_bytes_are_text_and_what_is_no_text_is_rejected(tmp_path: Path) -> None:
         assert chunk.batch["session"].to_pylist() == ["a", None, "é"]
         assert chunk.rejected == {"decode": 1}
         assert chunk.read == 4
+        (chunk,) = chunks(open_events(tmp_path / "a.parquet", where="session in ('a', 'é')"))
+        assert chunk.batch["session"].to_pylist() == ["a", "é"]
+        assert chunk.rejected == {}
 
 
 def test_arrow_files_and_streams(tmp_path: Path) -> None:
@@ -416,6 +419,8 @@ def test_flipped_bits_are_an_error_or_other_values_never_a_crash(tmp_path: Path,
             for chunk in events.scan(["time", "session", "page", "x", "y"], threads=2):
                 chunk.batch.to_pydict()
             good += 1
+        except UsageError as error:
+            assert error.code == "HG1211", "only a column whose name was hit"  # noqa: PT017
         except InputError as error:
             errors.append(error)
     assert good < 1e9

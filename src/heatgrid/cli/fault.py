@@ -15,7 +15,7 @@ from heatgrid.cli.text import clean, paint, put, say
 from heatgrid.words.errors import HeatgridError, InputError, LimitError, UsageError, nearest
 
 OK, BUG, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-GRACE_S = 0.8
+GRACE_S = 0.6
 """After a signal: unwinding (temporary files go) gets this long, then the process ends whatever its threads do."""
 
 
@@ -57,37 +57,62 @@ def _stop(number: int, frame: object) -> NoReturn:
     if _stopping:
         os._exit(code)
     _stopping.append(code)
-    last = threading.Timer(GRACE_S, os._exit, (code,))
+    last = threading.Timer(GRACE_S, _leave, (code,))
     last.daemon = True
     last.start()
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
+def _leave(code: int) -> None:
+    _farewell(code)
+    os._exit(code)
+
+
+def _farewell(code: int) -> None:
+    """Said once, by whoever comes first: the unwinding or the clock."""
+    if code not in _said:
+        _said.add(code)
+        os.write(2, b"heatgrid: interrupted\n" if code == INTERRUPTED else b"heatgrid: terminated\n")
+
+
+_said: set[int] = set()
+
+
 def _ended(error: BaseException, words: Sequence[str]) -> int:
     chain = list(_causes(error))
     if any(isinstance(e, KeyboardInterrupt) for e in chain) or type(error).__name__ == "Abort":
-        say("heatgrid: interrupted")
+        _farewell(INTERRUPTED)
         return INTERRUPTED
     if any(isinstance(e, Terminated) for e in chain):
-        say("heatgrid: terminated")
+        _farewell(TERMINATED)
         return TERMINATED
     if any(isinstance(e, OSError) and e.errno == errno.EPIPE for e in chain):
         _silence_stdout()
         return OK
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else BUG
-    debug = "--debug" in words or bool(os.environ.get("HEATGRID_DEBUG"))
+    debug = _wants("debug", words)
     if debug:
         import traceback
 
         traceback.print_exception(error)
     known = _known(error) or _bug(error, debug)
     show(known)
-    if "--json" in words:
+    if _wants("json", words):
         import json
 
         put(json.dumps({"heatgrid": 1, "error": known.as_dict()}))
     return known.exit_code
+
+
+def _wants(flag: str, words: Sequence[str]) -> bool:
+    """A flag of the command line or the environment, also where the options themselves could not be read."""
+    return f"--{flag}" in words or os.environ.get(f"HEATGRID_{flag.upper()}", "0").lower() not in (
+        "",
+        "0",
+        "false",
+        "no",
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

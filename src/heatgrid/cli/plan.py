@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 131_072
 ROW_BYTES = 256
 """Decoded columns, codes and scratch of one row in flight."""
+HELD_ROW_BYTES = 200
+"""A row kept until all are read, where their order does not allow one pass."""
 OPEN_SESSION_BYTES = 4096
 CLOSED_SESSION_BYTES = 16
 BASE_BYTES = 250_000_000
@@ -32,12 +34,15 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
     asked = plan_of(counting, reading)
     source = events_of(events, reading)
     threads = running.threads or cores()
-    bytes_ = memory(source.rows_hint, asked, threads)
+    streamed = memory(source.rows_hint, asked, threads)
+    held = streamed + HELD_ROW_BYTES * (source.rows_hint or 0)
+    likely = held if running.order == "any" else streamed
     device = device_of(running.backend)
     order = order_of(running.order, source.columns)
     if common.json:
         summary.emit(
-            "plan", rows=source.rows_hint, memory_bytes=bytes_, threads=threads, device=device, order=order,
+            "plan", rows=source.rows_hint, memory_bytes=likely,
+            memory_bytes_unordered=held, threads=threads, device=device, order=order,
             columns=source.columns, notes=source.notes, inputs=source.inputs, plan=asked.as_dict(),
             plan_hash=asked.hash(),
         )  # fmt: skip
@@ -51,7 +56,7 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
         ("counts", ", ".join([*asked.maps, *asked.tables]) or "nothing"),
         ("cells", f"{asked.cell_size[0]:g} x {asked.cell_size[1]:g} px"),
         ("order", order),
-        ("memory", f"about {text.size(bytes_)}"),
+        ("memory", f"about {text.size(likely)}" + _if_unordered(running.order, source.rows_hint, held)),
         ("threads", str(threads)),
         ("device", device),
         *(("note", note) for note in source.notes),
@@ -90,6 +95,12 @@ def device_of(backend: str) -> str:
             hint="--backend auto",
         )
     return f"cpu: {why_not()}"
+
+
+def _if_unordered(order: str, rows: int | None, held: int) -> str:
+    if order != "auto":
+        return ""
+    return f"; about {text.size(held)} if the rows turn out unordered" if rows else "; more if the rows are unordered"
 
 
 def order_of(order: str, columns: dict[str, str]) -> str:

@@ -29,7 +29,7 @@ def name_by_area(
                 continue
             if box[a, 4] > -np.inf or box[a, 5] < np.inf:
                 w = width[i] if width.shape[0] else np.nan
-                if not (box[a, 4] <= w < box[a, 5]):
+                if not (w > 0.0 and box[a, 4] <= w < box[a, 5]):
                     continue
             feature[i] = area_feature[a]
             break

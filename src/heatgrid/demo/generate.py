@@ -86,9 +86,7 @@ class Dump(Iterator[pa.RecordBatch]):
         world = self._world
         world["filled"] = world["codes"] = 0
         world["group"] += 1
-        while (
-            walk.walk(world, self._slots, self._heap, self._free, self._tables, self._starts, rows, entries) < size
-        ):
+        while walk.walk(world, self._slots, self._heap, self._free, self._tables, self._starts, rows, entries) < size:
             self._more_slots()
         return self._batch(rows, entries[: world["codes"][0]])
 
@@ -193,9 +191,7 @@ def array(
     """An Arrow array of ``values`` (or of their bits as ``kind``); null where not ``there``."""
     values = np.ascontiguousarray(values)
     bitmap = None if there is None else pa.py_buffer(np.packbits(there, bitorder="little"))
-    return pa.Array.from_buffers(
-        kind or pa.from_numpy_dtype(values.dtype), len(values), [bitmap, pa.py_buffer(values)]
-    )
+    return pa.Array.from_buffers(kind or pa.from_numpy_dtype(values.dtype), len(values), [bitmap, pa.py_buffer(values)])
 
 
 def words(codes: npt.NDArray[Any], values: Any, there: npt.NDArray[np.bool_] | None = None) -> pa.Array:

@@ -35,7 +35,7 @@ _BAR_TOP, _BAR_HEIGHT = 12, 40
 # path, height at desktop width, layout, popularity, own features (":x": used mostly by that plan or device)
 _PAGES = """
 /                       4200 story 9  start-free watch-demo customers tour:phone compare footer-links
-/pricing                2600 cards 5  choose-team choose-business:business monthly-yearly choose-free:free faq contact-sales:business
+/pricing                2600 cards 5  choose-team choose-business:business yearly choose-free:free faq sales:business
 /features               5200 story 3  boards automation timeline mobile-app:phone security:business request-demo
 /signup                 1100 form  3  email password create-account company use-google terms
 /login                   900 form  6  email password log-in use-google forgot-password use-sso:business
@@ -82,7 +82,8 @@ BUCKET_WIDTHS = (360, 744, 1024, 1440)
 _STRETCH = (1.25, 1.1, 1.0, 1.0)
 _MAX_HEIGHT = 6000
 SCREENS = {
-    "desktop": ((1920, 969), (1280, 689), (1536, 730), (1440, 789), (1366, 657), (1920, 937), (2560, 1289), (1024, 657)),
+    "desktop": ((1920, 969), (1280, 689), (1536, 730), (1440, 789), (1366, 657), (1920, 937), (2560, 1289),
+                (1024, 657)),
     "tablet": ((768, 954), (820, 1106), (768, 954), (744, 1059), (768, 927), (820, 1080), (834, 1120), (768, 954)),
     "phone": ((390, 664), (412, 732), (390, 664), (360, 640), (393, 659), (390, 720), (430, 740), (412, 758)),
 }  # fmt: skip
@@ -126,7 +127,8 @@ def declared_features() -> tuple[str, ...]:
 def heights() -> npt.NDArray[np.int32]:
     """(page, bucket) -> height in px."""
     base = np.array([page.height for page in pages()])
-    return np.minimum(base[:, None] * np.array(_STRETCH), _MAX_HEIGHT).astype(np.int32)
+    stretched: npt.NDArray[np.float64] = np.minimum(base[:, None] * np.array(_STRETCH), _MAX_HEIGHT)
+    return stretched.astype(np.int32)
 
 
 def boxes() -> npt.NDArray[np.float32]:

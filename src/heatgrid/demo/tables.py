@@ -65,7 +65,8 @@ def quantiles(weights: Any) -> npt.NDArray[np.int8]:
     share = np.cumsum(np.asarray(weights, np.float64), axis=-1)
     share /= share[..., -1:]
     at = (np.arange(DRAWS) + 0.5) / DRAWS
-    return (share[..., None, :] <= at[:, None]).sum(axis=-1).astype(np.int8)
+    chosen: npt.NDArray[np.int64] = (share[..., None, :] <= at[:, None]).sum(axis=-1)
+    return chosen.astype(np.int8)
 
 
 def _normal() -> npt.NDArray[np.float32]:

@@ -409,7 +409,7 @@ def act(w: Any, s: Any, t: Any, row: Any, now: int) -> Any:
         scroll(w, s, t, r, height)
     elif kind == INPUT:
         feature = np.int64(s.focus)
-    elif kind == CLICK or kind == MOVE:
+    elif kind in (CLICK, MOVE):
         point(s, t, kind, r)
         nulls = 0
         row.x, row.y = s.x, s.y + s.scroll

@@ -162,8 +162,10 @@ class Encoder:
             return index, lo, hi
         tab_lo, tab_hi = np.empty(n, np.int64), np.empty(n, np.int64)
         self._ids["tab"].rows(get["tab"], tab_lo, tab_hi)
-        safe = np.maximum(index, 0)
-        lo, hi = lo[safe], hi[safe]
+        user_lo, user_hi = np.empty(n, np.int64), np.empty(n, np.int64)
+        columns.pick(index, lo, user_lo)
+        columns.pick(index, hi, user_hi)
+        lo, hi = user_lo, user_hi
         ids.mix_into(lo, hi, tab_lo, tab_hi)
         return np.where(index < 0, -1, np.arange(n, dtype=np.int32)).astype(np.int32), lo, hi
 
@@ -222,8 +224,7 @@ class Encoder:
         hi[:] = 1
         other_lo, other_hi = np.empty_like(lo), np.empty_like(hi)
         for _, column in sorted(get.items()):
-            text = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-            IdHashes().rows(text, other_lo, other_hi)
+            IdHashes().rows(_comparable(column), other_lo, other_hi)
             ids.mix_into(lo, hi, other_lo, other_hi)
 
     def _number(self, get: dict[str, pa.Array], name: str, n: int, null: float = np.nan) -> npt.NDArray[np.float64]:
@@ -263,6 +264,18 @@ class Encoder:
         if len(bits):
             columns.fill_where_null(bits, offset, -MAX_TIME, out)
         return out
+
+
+def _comparable(column: pa.Array) -> pa.Array:
+    """Values that are equal as equal ids: times and floats as 64-bit integers, -0.0 as 0.0, every NaN as one."""
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.int64())
+    if not pa.types.is_floating(column.type):
+        return column
+    values = values_of(column).astype(np.float64) + 0.0
+    values[np.isnan(values)] = np.nan
+    valid = None if column.null_count == 0 else pc.is_null(column).to_numpy(zero_copy_only=False)
+    return pa.array(values.view(np.int64), mask=valid)
 
 
 def _year(year: int) -> int:

@@ -103,6 +103,9 @@ class Fold:
         kind_flags = self._kind_flags()
         if self.sessions is None:
             c["slot"][:] = block.ok.astype(np.int32) - 1
+            if self._viewport(c):
+                # no run to carry the scroll forward in: a null is 0
+                c["y"] += np.nan_to_num(c["scroll"]) * (1 - c["fixed"] if len(c["fixed"]) else 1)
             order, ready = self.late.order(block, last=last)
         else:
             self.sessions.assign(block, self.late.held_slots)
@@ -112,8 +115,7 @@ class Fold:
                 # a view is its run unless views have ids
                 wanted = name != "view_row" or len(c["view"])
                 c[name] = self._buffers.take(name, block.rows if wanted else 0)
-            viewport = self.plan.frame == "viewport" and len(c["y"]) > 0
-            self.sessions.scan(block, order, ready, kind_flags, viewport, self._none_page)
+            self.sessions.scan(block, order, ready, kind_flags, self._viewport(c), self._none_page)
         if self._areas is not None:
             areas.name_by_area(
                 order, ready, c["slot"], c["feature"], c["page"], c["x"], c["y"], c["width"], *self._areas
@@ -136,6 +138,10 @@ class Fold:
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
+
+    def _viewport(self, c: dict[str, Array]) -> bool:
+        """Whether y still lacks the scroll."""
+        return self.plan.frame == "viewport" and len(c["y"]) > 0 and len(c["scroll"]) > 0
 
     def finish(self) -> State:
         """Close every session; the state is canonical. The encoder's ledger is not in it (it belongs to the run)."""
@@ -165,6 +171,8 @@ class Fold:
         totals = dict.fromkeys(TOTALS, 0)
         if self.sessions is not None:
             sessions, resumed, views, duplicates = (int(v) for v in self.sessions.totals)
+            # a session cut from a user's events is no session resumed
+            resumed = 0 if self.encoder.has_user_only else resumed
             totals = {"sessions": sessions, "resumed": resumed, "views": views}
             ledger.reject("duplicate", duplicates)
         ledger.accepted = self.accepted

@@ -87,11 +87,11 @@ class _Run:
                 self._spool = []
             for lateness in self._buffers(order):
                 try:
-                    return (*self._stream(lateness, notes), notes)
+                    return self._stream(lateness, notes), "S" if order == "session" else "T", notes
                 except Disorder as violation:
                     if order != "auto":
                         raise InputError(
-                            f"the rows are not in the order that was promised: {violation}", code="HG2210",
+                            f"the rows are not in the order that was promised: {violation}", code="HG2240",
                             where="order", value=order, hint="leave --order out, or say --order any",
                         ) from None  # fmt: skip
                     notes.append(f"started again: {violation}")
@@ -126,7 +126,7 @@ class _Run:
         if self.progress is not None and self.progress(rows, self.source.rows_hint) is False:
             raise Cancelled("the run was cancelled", code="HG9001")
 
-    def _stream(self, lateness: int, notes: list[str]) -> tuple[State, str]:
+    def _stream(self, lateness: int, notes: list[str]) -> State:
         """Lanes T and S: one pass in the order of the input."""
         encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
         fold: Fold | None = None
@@ -154,7 +154,7 @@ class _Run:
             notes.append(f"{fold.sessions.evicted:,} idle sessions were closed early to save memory")
         state = fold.finish()
         _add_run_ledger(state, encoder.ledger)
-        return state, "T"
+        return state
 
     def _sniff(self, block: Block) -> int:
         """No buffer if the first block keeps time, or if its sessions stand one after the other (lane S)."""

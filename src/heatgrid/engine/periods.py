@@ -49,8 +49,7 @@ class Periods:
     def _floor(self, moment: datetime) -> datetime:
         """The start of the period that holds a moment; UTC-aware for hours, local midnight otherwise."""
         if self.every == "hour":
-            local = moment.astimezone(self.zone)
-            return moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+            return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
         local = moment.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         if self.every == "week":
             local = (local.replace(tzinfo=None) - timedelta(days=local.weekday())).replace(tzinfo=self.zone)
@@ -60,7 +59,8 @@ class Periods:
 
     def _next(self, start: datetime) -> datetime:
         if self.every == "hour":
-            return start + timedelta(hours=1)
+            # by quarters, each under the code of its local hour: offsets change by half an hour somewhere
+            return start + timedelta(minutes=15)
         plain = start.replace(tzinfo=None)
         if self.every == "month":
             plain = (plain.replace(day=1) + timedelta(days=32)).replace(day=1)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.sources import numbers
-from heatgrid.sources.layouts import bare, is_bytes, over_values, storage, text
+from heatgrid.sources.layouts import bare, is_bytes, over_values, storage, text, utf8
 from heatgrid.sources.mapping import split_path
 from heatgrid.sources.parts import Piece
 from heatgrid.sources.times import Times
@@ -136,32 +135,10 @@ def _name(array: pa.Array) -> tuple[pa.Array, pa.Array | None]:
     if not is_bytes(kind):
         return array, None
     if pa.types.is_dictionary(array.type):
-        words, broken = _utf8(storage(array.dictionary))
+        words, broken = utf8(storage(array.dictionary))
         marks = None if broken is None else pc.fill_null(broken.take(array.indices), False)
         return pa.DictionaryArray.from_arrays(array.indices, words, safe=False), marks
-    return _utf8(over_values(array, lambda values: values))
-
-
-def _utf8(array: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    if pa.types.is_fixed_size_binary(array.type):
-        return pa.array([None if v is None else v.hex() for v in array.to_pylist()], pa.string()), None
-    wide = pa.types.is_large_binary(array.type) or pa.types.is_binary_view(array.type)
-    target = pa.large_string() if wide else pa.string()
-    try:
-        return array.cast(target), None
-    except pa.ArrowInvalid:
-        values = array.to_pylist()
-    good = [None if v is None or not _readable(v) else v.decode("utf-8") for v in values]
-    broken = np.array([v is not None and g is None for v, g in zip(values, good, strict=True)], dtype=bool)
-    return pa.array(good, target), pa.array(broken)
-
-
-def _readable(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    return utf8(over_values(array, lambda values: values))
 
 
 def _batch(columns: list[pa.Array], names: list[str], rows: int) -> pa.RecordBatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -64,3 +65,26 @@ def as_bytes(array: pa.Array) -> pa.Array:
     if pa.types.is_large_string(kind):
         return array.view(pa.large_binary())
     return array
+
+
+def utf8(array: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+    """Bytes as text (16-byte ids as hex), and which of them are no UTF-8: null in the text."""
+    if pa.types.is_fixed_size_binary(array.type):
+        return pa.array([None if v is None else v.hex() for v in array.to_pylist()], pa.string()), None
+    wide = pa.types.is_large_binary(array.type) or pa.types.is_binary_view(array.type)
+    target = pa.large_string() if wide else pa.string()
+    try:
+        return array.cast(target), None
+    except pa.ArrowInvalid:
+        values = array.to_pylist()
+    good = [None if v is None or not _readable(v) else v.decode("utf-8") for v in values]
+    broken = np.array([v is not None and g is None for v, g in zip(values, good, strict=True)], dtype=bool)
+    return pa.array(good, target), pa.array(broken)
+
+
+def _readable(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.sources import parser
-from heatgrid.sources.layouts import bare, is_bytes, is_text, over_values, text
+from heatgrid.sources.layouts import bare, is_bytes, is_text, over_values, text, utf8
 from heatgrid.sources.predicate import (
     And,
     Compare,
@@ -119,7 +119,7 @@ class _Evaluator:
     def leaf(self, node: Compare | In | Like | Truth, values: pa.Array) -> pa.Array:
         """One test on plain values (dictionary entries, decoded runs)."""
         if is_bytes(values.type):
-            values = values.cast(pa.large_string())
+            values, _ = utf8(values)
         values = text(values)
         if isinstance(node, Like):
             if not is_text(values.type):
