@@ -457,6 +457,10 @@ def test_leaves_stay_inside_their_outputs(dtype: type) -> None:
                 stack = make(4 * 21 + leaves.SINKS, np.uint32)
                 leaves.count_groups(x, y, group, bits, ax, ay, 4, stack, buffer)
                 assert stack.sum() == n
+                marked = np.where((group >= 0) & (group < 4), group, -1).astype(np.int32)
+                same = make(stack.size, np.uint32)
+                leaves.count_groups(x, y, marked, bits, ax, ay, 4, same, buffer)
+                np.testing.assert_array_equal(stack, same)
                 part, tally = make(30, np.int64), make(6, np.int64)
                 leaves.count_rows(x, y, group, weight, bits, ax, ay, 4, 50, part, tally, buffer)
                 assert tally[:3].sum() == n

@@ -412,7 +412,7 @@ def test_flipped_bits_are_an_error_or_other_values_never_a_crash(tmp_path: Path,
             writer.write_table(table, max_chunksize=200)
     good = 0
     errors: list[InputError] = []
-    for data in flips(path.read_bytes(), int(__import__("os").environ.get("FUZZ","150")), int(__import__("os").environ.get("SEED","7"))):
+    for data in flips(path.read_bytes(), 150, 7):
         path.write_bytes(data)
         try:
             events = open_events(path, where="page != '/x' or page is null")
@@ -423,7 +423,7 @@ def test_flipped_bits_are_an_error_or_other_values_never_a_crash(tmp_path: Path,
             assert error.code == "HG1211", "only a column whose name was hit"  # noqa: PT017
         except InputError as error:
             errors.append(error)
-    assert good < 1e9
+    assert good < 150
     assert all(str(path) in str(error) and error.code.startswith("HG22") for error in errors)
 
 

@@ -23,7 +23,7 @@ def name_by_area(
         if slot[i] < 0 or feature[i] >= 0 or not (abs(x[i]) < np.inf and abs(y[i]) < np.inf):
             continue
         for a in range(box.shape[0]):
-            if area_page[a] >= 0 and page.shape[0] and area_page[a] != page[i]:
+            if area_page[a] >= 0 and (page.shape[0] == 0 or area_page[a] != page[i]):
                 continue
             if not (box[a, 0] <= x[i] < box[a, 1] and box[a, 2] <= y[i] < box[a, 3]):
                 continue

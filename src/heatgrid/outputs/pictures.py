@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Sequence
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from heatgrid.outputs.atomic import atomic
 from heatgrid.outputs.colors import table
+from heatgrid.outputs.drawing import INK, MUTED, check_theme, encode, ramp, wrap
 from heatgrid.outputs.grid import Grid
+from heatgrid.outputs.matrix_pictures import matrix_picture
 from heatgrid.outputs.plots import Plot, Smoother, nice_step, plot
 from heatgrid.outputs.text import drawable, font, short
 from heatgrid.words.errors import InputError, UsageError, shorten
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
+__all__ = ["map_picture", "map_subtitle", "map_title", "matrix_picture", "plot_png"]
+
 RAMP = 40
 """Entries of a picture's palette for paper to ink; the rest is for the map."""
 FIRST = 36
 """The colour of the least level within a 256-entry table: the entries before it are too close to the ground."""
 MAX_PIXELS = 64_000_000
-THEMES = {"light": ((255, 255, 255), (28, 29, 36)), "dark": ((22, 23, 29), (236, 236, 242))}
 GROUND = (17, 16, 26)
-INK, MUTED, FAINT = 255, 150, 60
 LEFT, RIGHT, TOP = 62, 24, 18
 LEAST_WIDTH = 600
 
@@ -80,7 +81,7 @@ def map_picture(
     shot = None if background is None else _screenshot(background)
     drawn = plot(
         grid, scale=scale, vmax=vmax, smooth=smooth, sigma=smooth_sigma,
-        extent=extent, most=(width, max_height),
+        extent=extent, room=(width, max_height),
     )  # fmt: skip
     notes = list(drawn.notes)
     if shot is None:
@@ -90,12 +91,11 @@ def map_picture(
         if css_width is None:
             notes.append("one pixel of the screenshot is taken as one px (css_width not given)")
         body = _overlay(drawn, shot, shot.width / css, table(cmap), opacity, width, max_height)
+        notes.append("plain grey: beyond the screenshot") if body.info["beyond"] else None
         if extent is None:
             drawn.extent = (0.0, body.width / body.info["px"], 0.0, body.height / body.info["px"])
     lines = [*_ledger_lines(grid, ledger), *_withheld(grid), *notes, *footer]
-    picture = _compose(
-        body, drawn, cmap, theme, title or map_title(grid.meta), subtitle or map_subtitle(grid), lines
-    )
+    picture = _compose(body, drawn, cmap, theme, title or map_title(grid.meta), subtitle or map_subtitle(grid), lines)
     target = Path(path)
     with atomic(target) as file:
         file.write(encode(picture))
@@ -151,24 +151,18 @@ def plot_png(drawn: Plot, cmap: str, width: int, max_height: int) -> bytes:
     return encode(image)
 
 
-def encode(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=2)
-    return buffer.getvalue()
-
-
 @cache
 def _map_palette(cmap: str, entries: int) -> bytes:
     """The ground for nothing, then ``entries`` - 1 colours from the least visible to the brightest."""
     import numpy as np
 
     at = np.rint(np.linspace(FIRST, 255, entries - 1)).astype(int)
-    return bytes(GROUND) + table(cmap)[at].tobytes()
+    colors: bytes = table(cmap)[at].tobytes()
+    return bytes(GROUND) + colors
 
 
 def _check(theme: str, opacity: float, width: int, max_height: int) -> None:
-    if theme not in THEMES:
-        raise UsageError("unknown theme", code="HG1316", where="theme", value=theme, expected=" or ".join(THEMES))
+    check_theme(theme)
     if not (math.isfinite(opacity) and 0 <= opacity <= 1):
         raise UsageError("opacity is not usable", code="HG1317", where="opacity", value=opacity, expected="0 to 1")
     for name, size in (("width", width), ("max_height", max_height)):
@@ -216,15 +210,19 @@ def _overlay(
     ny, nx = drawn.levels.shape
     ix = np.floor(((np.arange(size[0]) + 0.5) / px - x0) / drawn.block[0]).astype(np.int64)
     iy = np.floor(((np.arange(size[1]) + 0.5) / px - y0) / drawn.block[1]).astype(np.int64)
+    alpha = opacity * (0.6 + 0.4 * np.arange(256) / 255)
+    if drawn.smoothed:  # soft edges: what is faint shows the page
+        alpha = opacity * np.minimum(1.0, np.arange(256) / 96)
+    alpha[0] = 0.0
     inside = np.ix_((iy >= 0) & (iy < ny), (ix >= 0) & (ix < nx))
     levels = np.zeros((size[1], size[0]), np.uint8)
     levels[inside] = drawn.levels[np.ix_(iy[(iy >= 0) & (iy < ny)], ix[(ix >= 0) & (ix < nx)])]
     at = FIRST + np.arange(256) * (255 - FIRST) // 255
-    alpha = np.where(np.arange(256) > 0, opacity * (0.6 + 0.4 * np.arange(256) / 255), 0.0).astype(np.float32)
-    over = alpha[levels][..., None]
+    over = alpha.astype(np.float32)[levels][..., None]
     mixed = picture * (1 - over) + colors[at][levels] * over
     image = Image.fromarray(np.rint(mixed).astype(np.uint8))
     image.info["px"] = px
+    image.info["beyond"] = inner[0] < size[0] - 1 or inner[1] < size[1] - 1
     return image
 
 
@@ -237,9 +235,9 @@ def _compose(
 
     wide = max(LEFT + body.width + RIGHT, LEAST_WIDTH)
     room = wide - LEFT - RIGHT
-    head = _wrap(title, 20, room)[:2]
-    sub = _wrap(subtitle, 13, room)[:3]
-    foot = [line for text in footer for line in _wrap(text, 11, room)]
+    head = wrap(title, 20, room)[:2]
+    sub = wrap(subtitle, 13, room)[:3]
+    foot = [line for text in footer for line in wrap(text, 11, room)]
     bar_y = TOP + 27 * len(head) + 18 * len(sub) + 12
     map_y = bar_y + 10 + 20 + 26
     high = map_y + body.height + 16 + 15 * len(foot) + 12
@@ -274,9 +272,9 @@ def _compose(
         canvas[map_y : map_y + body.height, LEFT : LEFT + body.width] = of_level[np.asarray(body)]
         canvas[bar_y : bar_y + 10, LEFT : LEFT + bar_w] = of_level[strip]
         picture = Image.fromarray(canvas)
-        picture.putpalette(_ramp(theme, RAMP).tobytes() + _map_palette(cmap, entries))
+        picture.putpalette(ramp(theme, RAMP).tobytes() + _map_palette(cmap, entries))
         return picture
-    rgb = _ramp(theme, 256)[layer]
+    rgb = ramp(theme, 256)[layer]
     rgb[map_y : map_y + body.height, LEFT : LEFT + body.width] = np.asarray(body)
     colors = np.frombuffer(_map_palette(cmap, 256), np.uint8).reshape(-1, 3)
     rgb[bar_y : bar_y + 10, LEFT : LEFT + bar_w] = colors[strip]
@@ -299,31 +297,6 @@ def _axes(draw: Any, drawn: Plot, width: int, height: int, top: int) -> None:
         draw.text((LEFT - 8, y), f"{i * step:,g}", fill=MUTED, font=font(11), anchor="rm")
 
 
-@cache
-def _ramp(theme: str, entries: int) -> npt.NDArray[np.uint8]:
-    """Paper to ink."""
-    import numpy as np
-
-    paper, ink = THEMES[theme]
-    return np.rint(np.linspace(paper, ink, entries)).astype(np.uint8)
-
-
-def _wrap(text: str, size: int, room: int) -> list[str]:
-    """Lines that fit; a word longer than a line is shortened."""
-    face = font(size)
-    lines: list[str] = []
-    for word in drawable(text).split(" "):
-        while face.getlength(word) > room:
-            word = short(word, len(word) - max(1, len(word) // 12))
-            word = drawable(word)
-        joined = f"{lines[-1]} {word}" if lines else word
-        if lines and face.getlength(joined) <= room:
-            lines[-1] = joined
-        else:
-            lines.append(word)
-    return lines
-
-
 def _weak(n: int) -> str:
     return " (fewer than 30)" if n < 30 else " (low)" if n < 100 else ""
 
@@ -333,10 +306,15 @@ def _ledger_lines(grid: Grid, ledger: Ledger | None) -> list[str]:
     lines = [] if ledger is None else [ledger.run_line()]
     if ledger is not None and layer in ledger.measures:
         lines.append(f"{layer}, all maps: {ledger.measures[layer].line()}")
-    points = [f"{grid.used:,} used", f"{grid.outside:,} outside", f"{grid.invalid:,} invalid"]
-    return [*lines, "this map: " + " + ".join(points)]
+    else:
+        lines.append(f"points: {grid.used:,} used + {grid.outside:,} outside + {grid.invalid:,} invalid")
+    return [*lines, f"this map: {grid.used:,} {grid.unit}"]
 
 
 def _withheld(grid: Grid) -> list[str]:
-    k = grid.meta.get("min_sessions", 0)
-    return [f"min_sessions {k}: " + ("nothing is withheld" if not k else f"cells of fewer than {k} sessions are withheld")]
+    k = grid.meta.get("min_sessions") or 0
+    if not k:
+        return ["min_sessions 0: nothing is withheld"]
+    count = grid.meta.get("withheld")
+    said = f", {count:,} {grid.unit} here" if isinstance(count, int) else ""
+    return [f"min_sessions {k}: cells of fewer sessions are withheld{said}"]

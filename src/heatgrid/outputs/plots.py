@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SCALES = ("log", "linear", "eq")
 TALLEST = 20_000.0
 """A page drawn whole is at most this high or wide (px); a longer one is cut where all but 0.5 % of the points lie."""
+SPARSE, LEAST, LEAST_SPARSE = 500, 3, 5
+"""Pixels a block is wide at least, so that a single click can be seen; more where there are few points."""
 Smoother = Callable[["Values", float | tuple[float, float]], "npt.NDArray[np.floating]"]
 
 
@@ -52,9 +54,9 @@ def plot(
     smooth: Smoother | None = None,
     sigma: float | None = None,
     extent: tuple[float, float, float, float] | None = None,
-    most: tuple[int, int] = (760, 1800),
+    room: tuple[int, int] = (760, 1800),
 ) -> Plot:
-    """Levels of a single grid, at most ``most`` blocks (wide, high).
+    """Levels of a single grid for ``room`` pixels (wide, high).
 
     ``vmax`` fixes what the brightest colour means (not with ``eq``, whose colours are ranks within one map);
     ``extent`` fixes what is drawn, else the occupied part is. ``smooth(values, sigma in cells)`` runs before blocks
@@ -65,15 +67,14 @@ def plot(
     _check(grid, scale, vmax, smooth, sigma)
     notes: list[str] = []
     cell = grid.cell
-    values = grid.values
     (ix0, ix1, iy0, iy1), cut = _window(grid, extent)
+    values = grid.values[iy0:iy1, ix0:ix1].astype(np.float64)
     if smooth is not None and sigma:
         cells = sigma / cell[0] if cell[0] == cell[1] else (sigma / cell[1], sigma / cell[0])
-        values = np.asarray(smooth(values[iy0:iy1, ix0:ix1].astype(np.float64), cells), np.float64)
+        values = np.asarray(smooth(values, cells), np.float64)
         notes.append(f"smoothed by a Gaussian of sigma {sigma:g} px")
-    else:
-        values = values[iy0:iy1, ix0:ix1]
-    bx, by = (max(1, math.ceil(n / limit)) for n, limit in zip(values.shape[::-1], most, strict=True))
+    least = 1 if sigma else LEAST if values.sum() >= SPARSE else LEAST_SPARSE
+    bx, by = (max(1, math.ceil(n * least / limit)) for n, limit in zip(values.shape[::-1], room, strict=True))
     if cell[0] == cell[1]:
         bx = by = max(bx, by)
     values = _blocks(values, bx, by)
@@ -120,9 +121,7 @@ def _check(grid: Grid, scale: str, vmax: float | None, smooth: Smoother | None, 
         raise UsageError("sigma needs a smoother", code="HG1314", where="smooth", expected="heatgrid.smooth")
 
 
-def _window(
-    grid: Grid, extent: tuple[float, float, float, float] | None
-) -> tuple[tuple[int, int, int, int], int]:
+def _window(grid: Grid, extent: tuple[float, float, float, float] | None) -> tuple[tuple[int, int, int, int], int]:
     """Cells (ix0, ix1, iy0, iy1) to draw, and the points left out by it."""
     ny, nx = grid.shape
     width, height = grid.cell
@@ -173,7 +172,8 @@ def _blocks(values: npt.NDArray[np.float64], bx: int, by: int) -> npt.NDArray[np
         return values
     ny, nx = values.shape
     padded = np.pad(values, ((0, -ny % by), (0, -nx % bx)))
-    return padded.reshape(padded.shape[0] // by, by, padded.shape[1] // bx, bx).sum(axis=(1, 3))
+    sums: npt.NDArray[np.float64] = padded.reshape(padded.shape[0] // by, by, padded.shape[1] // bx, bx).sum((1, 3))
+    return sums
 
 
 def _levels(values: Values, scale: str, vmax: float, raw: bool) -> tuple[Levels, list[tuple[float, str]]]:
@@ -186,12 +186,10 @@ def _levels(values: Values, scale: str, vmax: float, raw: bool) -> tuple[Levels,
         levels = np.where(found > 0, np.maximum(1, np.rint(255 * shares)), 0)[inverse.reshape(values.shape)]
         hits = found[found > 0]
         at = [q for q in (0.25, 0.5, 0.75, 1.0) if hits.size]
-        ticks = [(q, _number(float(found[min(np.searchsorted(shares, q - 1e-12), len(found) - 1)]))) for q in at]
-        return levels.astype(np.uint8), _apart(ticks) or [(1.0, "0")]
-    if scale == "log":
-        part = np.log1p(values) / math.log1p(vmax)
-    else:
-        part = values / vmax
+        ticks = [(q, _number(float(found[min(int(np.searchsorted(shares, q - 1e-12)), len(found) - 1)]))) for q in at]
+        told = {label: (q, label) for q, label in ticks}
+        return levels.astype(np.uint8), _apart(list(told.values())) or [(1.0, "0")]
+    part = np.log1p(values) / math.log1p(vmax) if scale == "log" else values / vmax
     levels = np.rint(255 * np.clip(part, 0.0, 1.0))
     if raw:
         levels = np.where(values > 0, np.maximum(levels, 1), 0)

@@ -17,7 +17,6 @@ from heatgrid.outputs.text import csv_cell
 from heatgrid.words.errors import InputError, LimitError, UsageError, nearest
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
@@ -152,7 +151,8 @@ def _safe_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     if pa.types.is_nested(column.type):
-        return pa.chunked_array([pa.array([None if v is None else json.dumps(v, default=_plain) for v in column.to_pylist()])])
+        texts = [None if v is None else json.dumps(v, default=_plain) for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.large_string())])
     codes = column if pa.types.is_dictionary(column.type) else None
     if codes is None:
         if not _is_text(column.type):
@@ -176,9 +176,7 @@ def _safe_or_none(text: str | None) -> str | None:
 def _is_text(type_: pa.DataType) -> bool:
     import pyarrow as pa
 
-    return bool(
-        pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
-    )
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 def _json(table: pa.Table, file: IO[bytes], facts: dict[str, object] | None = None) -> None:
@@ -217,7 +215,8 @@ def _fixed(column: pa.ChunkedArray, name: str) -> npt.NDArray[Any]:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if _is_text(column.type) or pa.types.is_nested(column.type) or pa.types.is_null(column.type):
-        texts = ["" if v is None else v if isinstance(v, str) else json.dumps(v, default=_plain) for v in column.to_pylist()]
+        raw = ["" if v is None else v for v in column.to_pylist()]
+        texts = [v if isinstance(v, str) else json.dumps(v, default=_plain) for v in raw]
         size = 4 * len(texts) * max(map(len, texts), default=0)
         if size > MAX_TEXT_BYTES:
             raise LimitError(

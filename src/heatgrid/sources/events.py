@@ -245,7 +245,12 @@ class Events:
             kind = None if path is None else mapping.type_of(part.schema, path)
             if path is None or kind is None or pa.types.is_temporal(bare(kind)):
                 continue
-            values = part.sample(path)
+            try:
+                values = part.sample(path)
+            except InputError:
+                if self.on_error != "skip":
+                    raise
+                continue  # the scan lists it
             if values is not None:
                 samples.append(values)
         place = self.name if path is None else f"{self.name}, column {path!r}"

@@ -20,6 +20,7 @@ from heatgrid.sources.layouts import as_bytes, bare, is_text
 from heatgrid.sources.mapping import sound, split_path, type_of
 from heatgrid.sources.parts import SLICE, Job, Piece, Task, pieces_of
 from heatgrid.sources.prune import Bounds, can_be_true
+from heatgrid.words.errors import InputError
 
 _WHOLE_BYTES = 96 << 20
 """A row group that decodes to more than this is streamed, not held at once."""
@@ -65,14 +66,17 @@ class ParquetPart:
         if kind is None or is_text(bare(kind)):
             return None
         ends = []
-        with reading(self.path), self._open() as file:
-            footer = Footer(file, self.own, self.path)
-            for index in range(footer.groups):
-                if footer.rows(index):
+        try:
+            with reading(self.path), self._open() as file:
+                footer = Footer(file, self.own, self.path)
+                for index in range(footer.groups):
                     bound = footer.bounds(index, path)
-                    if bound is None or bound.ends is None:
+                    if footer.rows(index) and (bound is None or bound.ends is None):
                         return None
-                    ends.append(bound.ends)
+                    if bound is not None and bound.ends is not None:
+                        ends.append(bound.ends)
+        except InputError:
+            return None  # the scan meets the damage where it is, and says so
         if not ends:
             return None
         both = pa.concat_arrays(ends)

@@ -1,0 +1,55 @@
+"""Text on paper for pictures: themes, wrapped lines in the built-in font, PNG bytes."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from typing import TYPE_CHECKING
+
+from heatgrid.outputs.text import drawable, font, short
+from heatgrid.words.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+THEMES = {"light": ((255, 255, 255), (28, 29, 36)), "dark": ((22, 23, 29), (236, 236, 242))}
+INK, MUTED, FAINT = 255, 165, 90
+
+
+def check_theme(theme: str) -> None:
+    if theme not in THEMES:
+        raise UsageError("unknown theme", code="HG1316", where="theme", value=theme, expected=" or ".join(THEMES))
+
+
+def encode(image: Image.Image) -> bytes:
+    """PNG bytes; packed for speed, since pictures of maps are small anyway."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=2)
+    return buffer.getvalue()
+
+
+@cache
+def ramp(theme: str, entries: int) -> npt.NDArray[np.uint8]:
+    """Paper to ink."""
+    import numpy as np
+
+    paper, ink = THEMES[theme]
+    return np.rint(np.linspace(paper, ink, entries)).astype(np.uint8)
+
+
+def wrap(text: str, size: int, room: int) -> list[str]:
+    """Lines that fit; a word longer than a line is shortened."""
+    face = font(size)
+    lines: list[str] = []
+    for word in drawable(text).split(" "):
+        while face.getlength(word) > room:
+            word = short(word, len(word) - max(1, len(word) // 12))
+            word = drawable(word)
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and face.getlength(joined) <= room:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+    return lines
