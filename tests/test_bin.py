@@ -283,6 +283,37 @@ def test_arrow_and_its_kin() -> None:
     assert (nothing.used, nothing.invalid) == (0, 5)
 
 
+def test_bitmaps_from_any_bit() -> None:
+    rng = np.random.default_rng(2)
+    bits = rng.integers(0, 256, 40).astype(np.uint8)
+    flags = np.unpackbits(bits, bitorder="little")
+    for offset in range(20):
+        for n in (0, 1, 7, 8, 9, 24, 31, 250):
+            before = rng.integers(0, 256, (n + 7) // 8).astype(np.uint8)
+            after = before.copy()
+            and_bits(bits, offset, n, after)
+            both = np.unpackbits(before, bitorder="little")[:n] & flags[offset : offset + n]
+            np.testing.assert_array_equal(np.unpackbits(after, bitorder="little")[:n], both)
+
+
+@pytest.mark.parametrize("threads", range(1, 9))
+@pytest.mark.parametrize("limits", VARIANTS)
+def test_many_points_with_nulls(threads: int, limits: Limits) -> None:
+    """Runs that begin inside a bitmap, for every number of threads."""
+    rng = np.random.default_rng(threads)
+    n = 3000
+    x, y = rng.normal(5, 4, n).round(1).astype(np.float32), rng.normal(5, 4, n).astype(np.float32)
+    valid = rng.random((2, n + 13)) < 0.9
+    bits = tuple(Validity(np.packbits(v, bitorder="little"), k) for v, k in zip(valid, (13, 5), strict=True))
+    target = Target(make_axis(0, 0.1, 100), make_axis(0, 1, 10))
+    found = count_points([Span(x, y, masks=bits)], target, threads, limits)
+    xs = [v if ok else None for v, ok in zip(x.tolist(), valid[0][13:], strict=True)]
+    ys = [v if ok else None for v, ok in zip(y.tolist(), valid[1][5:], strict=False)]
+    values, *tally = oracle.count(xs, ys, shape=(10, 100), cell=(0.1, 1))
+    np.testing.assert_array_equal(found.values, values.ravel())
+    assert list(found[1:4]) == tally
+
+
 def test_garbage_under_a_null() -> None:
     data = pa.py_buffer(np.array([1.0, 1.0, np.nan, 1e300]))
     array = pa.Array.from_buffers(pa.float64(), 4, [pa.py_buffer(bytes([0b0001])), data])

@@ -137,6 +137,14 @@ def test_broken_json_lines_cost_themselves(tmp_path: Path) -> None:
     assert [int(line.split(".jsonl:")[1].split(":")[0]) for line in events.bad_lines] == [2, 4, 5, 6, 7, 10, 11]
 
 
+@pytest.mark.parametrize("bad", [b'{"session": "a\\u0000b"}', b'{"session": "b"} {"session": "c"}'])
+def test_what_the_parser_would_take_is_rejected_too(tmp_path: Path, bad: bytes) -> None:
+    good = b'{"session": "a"}\n'
+    (chunk,) = chunks(open_events(put(tmp_path / "a.jsonl", good + bad + b"\n" + good)), ["session"])
+    assert chunk.batch["session"].to_pylist() == ["a", "a"]
+    assert chunk.rejected == {"decode": 1}
+
+
 def test_twenty_bad_lines_are_kept_and_all_are_counted(tmp_path: Path) -> None:
     events = open_events(put(tmp_path / "a.csv", csv_of(5) + "bad\n" * 100))
     (chunk,) = chunks(events)

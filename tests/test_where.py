@@ -99,11 +99,11 @@ def sql(tree: Tree, level: int = 0) -> str:
 words = st.text("ab'_%é", max_size=3)
 integers = st.one_of(st.integers(-3, 3), st.sampled_from([2**63 - 1, -(2**63)]))
 floats = st.sampled_from([-1.5, -0.0, 0.0, 0.5, 1.0, 2.5, math.inf, -math.inf, math.nan])
-numbers = st.one_of(st.integers(-4, 4), st.sampled_from([0.5, -1.5, 2.0, 1e300, 2**64]))
+numbers = st.sampled_from([-4, -1, 0, 1, 2, 3, 0.5, -1.5, 2.0, 1e300, 2**64, -(2**63), 2**63 - 1])
 columns_by_kind = {"i": numbers, "u": numbers, "f": numbers, "s": words, "d": words}
 comparisons = st.sampled_from(sorted(columns_by_kind)).flatmap(
     lambda name: st.one_of(
-        st.tuples(st.just("cmp"), st.just(name), st.sampled_from(sorted(OPS)), columns_by_kind[name]),
+        *[st.tuples(st.just("cmp"), st.just(name), st.sampled_from(sorted(OPS)), columns_by_kind[name])] * 3,
         st.tuples(st.just("in"), st.just(name), st.lists(columns_by_kind[name], min_size=1, max_size=3), st.booleans()),
         st.tuples(st.just("between"), st.just(name), columns_by_kind[name], columns_by_kind[name]),
         st.tuples(st.just("null"), st.just(name)),
@@ -136,6 +136,21 @@ rows_of = st.lists(
     ),
     max_size=12,
 )
+EVERY_I = [None, *range(-3, 4), 2**63 - 1, -(2**63)]
+EVERY_U = [None, *range(5), 2**64 - 1]
+EVERY_F = [None, -1.5, -0.0, 0.5, 1.0, 2.5, math.inf, -math.inf, math.nan]
+EVERY_S = [None, "", "a", "b", "aa", "'", "_", "%", "é", "ab"]
+EVERY_ROW: list[Row] = [
+    {
+        "i": EVERY_I[n % 10],
+        "u": EVERY_U[n % 7],
+        "f": EVERY_F[n % 9],
+        "s": EVERY_S[n % 10],
+        "d": EVERY_S[(n + n // 10) % 10],
+        "b": (None, True, False)[n % 3],
+    }
+    for n in range(60)
+]
 KINDS = {"i": pa.int64(), "u": pa.uint64(), "f": pa.float64(), "s": pa.string(), "d": pa.string(), "b": pa.bool_()}
 
 
@@ -151,17 +166,47 @@ def mask(source: str, columns: dict[str, pa.Array], rows: int, **options: Any) -
     return answer
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(tree=trees, rows=rows_of)
 def test_where_agrees_with_a_slow_evaluator(tree: Tree, rows: list[Row]) -> None:
+    rows = rows + EVERY_ROW
     assert mask(sql(tree), table_of(rows), len(rows)) == [slow(tree, row) for row in rows]
+
+
+LITERALS: list[int | float] = [-4, -1, 0, 1, 3, 0.5, -1.5, 2.0, 1e300, -1e300, 2**64, -(2**63), 2**63 - 1]
+
+
+def test_every_comparison_of_every_number() -> None:
+    columns = table_of(EVERY_ROW)
+    for name in "iuf":
+        for op in OPS:
+            for value in LITERALS:
+                tree = ("cmp", name, op, value)
+                assert mask(sql(tree), columns, len(EVERY_ROW)) == [slow(tree, row) for row in EVERY_ROW], sql(tree)
+
+
+@pytest.mark.parametrize(("name", "values"), [("i", EVERY_I), ("u", EVERY_U), ("f", EVERY_F)])
+def test_every_comparison_prunes_no_pair_that_is_wanted(name: str, values: list[Any]) -> None:
+    """Statistics of two rows: what either satisfies must be possible, also negated."""
+    for first in values:
+        for second in values:
+            known = [v for v in (first, second) if v is not None and v == v]  # noqa: PLR0124
+            ends = ends_of(min(known), max(known), KINDS[name]) if known else None
+            bounds = {name: Bounds(ends, (first, second).count(None), 2)}
+            for op in OPS:
+                for value in LITERALS[::2]:
+                    plain = ("cmp", name, op, value)
+                    for tree in (plain, ("not", plain)):
+                        if any(slow(tree, {name: v}) for v in (first, second)):
+                            where = compile_where(sql(tree), lambda column: column, [])
+                            assert can_be_true(where, bounds), (sql(tree), first, second)
 
 
 @settings(max_examples=60, deadline=None)
 @given(tree=trees, rows=rows_of)
 def test_where_agrees_with_duckdb(tree: Tree, rows: list[Row]) -> None:
     """DuckDB puts NaN above everything: rows with it are left out here."""
-    rows = [row for row in rows if row["f"] is None or not math.isnan(row["f"])]
+    rows = [row for row in rows + EVERY_ROW if row["f"] is None or not math.isnan(row["f"])]
     columns = table_of(rows)
     columns["d"] = columns["d"].cast(pa.string())
     table = pa.table({**columns, "n": pa.array(range(len(rows)), pa.int64())})

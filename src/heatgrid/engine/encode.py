@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,21 +32,12 @@ class Needs:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, plan: Plan, available: set[str]) -> Needs:
+    def of(cls, plan: Plan, available: set[str], others: Sequence[str] = ()) -> Needs:
         if "time" not in available:
             raise InputError(
                 "no time column", code="HG2201", where="columns", expected="a column for `time`",
                 hint=f"--map time=COLUMN; {nearest('time', sorted(available))}",
             )  # fmt: skip
-        for name in plan.by:
-            if name not in available:
-                raise InputError(
-                    "unknown column in `by`",
-                    code="HG2202",
-                    where="by",
-                    value=name,
-                    hint=nearest(name, sorted(available)),
-                )
         wanted = ["time", "seq", "session", "tab", "view", "page", "kind", "feature", "event_id", "count"]
         if "session" not in available:
             wanted.append("user")
@@ -60,7 +52,7 @@ class Needs:
         if "session" not in available and "user" not in available:
             wanted = [name for name in wanted if name not in ("tab", "view", "seq")]
         names = [name for name in dict.fromkeys((*wanted, *plan.by)) if name in available]
-        return cls(tuple(sorted(available)) if plan.dedupe == "rows" else tuple(names))
+        return cls(tuple(sorted(available | set(others))) if plan.dedupe == "rows" else tuple(names))
 
 
 class Encoder:

@@ -76,7 +76,7 @@ class _Run:
     ) -> None:
         self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
         self.max_open, self.block_rows = max_open, block_rows
-        self.needs = Needs.of(plan, set(source.columns) | set(plan.by))
+        self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)
         self._spool: list[Chunk] | None = None
 
     def go(self, order: str) -> tuple[State, str, list[str]]:

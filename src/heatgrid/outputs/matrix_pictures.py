@@ -77,8 +77,8 @@ def shares(matrix: Matrix, scale: str = "log", vmax: float | None = None) -> npt
 
     values = matrix.values.astype(np.float64)
     top = vmax or max(1.0, float(values.max(initial=0)))
-    if scale == "log":  # three decades at most: the usual range of times would else look all alike
-        unit = max(1.0, top / 1000)
+    if scale == "log":  # linear near zero, so that the usual range of a few hundreds does not look all alike
+        unit = max(1.0, top / 30)
         part = np.log1p(values / unit) / math.log1p(top / unit)
     else:
         part = values / top

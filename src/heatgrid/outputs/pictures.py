@@ -77,7 +77,7 @@ def map_picture(
     ------
     UsageError : HG1310-HG1317 for unusable options. InputError : HG2320, the screenshot cannot be read.
     """
-    _check(theme, opacity, width, max_height)
+    _check(theme, opacity, css_width, width, max_height)
     shot = None if background is None else _screenshot(background)
     drawn = plot(
         grid, scale=scale, vmax=vmax, smooth=smooth, sigma=smooth_sigma,
@@ -91,9 +91,9 @@ def map_picture(
         if css_width is None:
             notes.append("one pixel of the screenshot is taken as one px (css_width not given)")
         body = _overlay(drawn, shot, shot.width / css, table(cmap), opacity, width, max_height)
-        notes.append("plain grey: beyond the screenshot") if body.info["beyond"] else None
-        if extent is None:
-            drawn.extent = (0.0, body.width / body.info["px"], 0.0, body.height / body.info["px"])
+        if body.info["beyond"]:
+            notes.append("plain grey: beyond the screenshot")
+        drawn.extent = (0.0, body.width / body.info["px"], 0.0, body.height / body.info["px"])
     lines = [*_ledger_lines(grid, ledger), *_withheld(grid), *notes, *footer]
     picture = _compose(body, drawn, cmap, theme, title or map_title(grid.meta), subtitle or map_subtitle(grid), lines)
     target = Path(path)
@@ -161,10 +161,14 @@ def _map_palette(cmap: str, entries: int) -> bytes:
     return bytes(GROUND) + colors
 
 
-def _check(theme: str, opacity: float, width: int, max_height: int) -> None:
+def _check(theme: str, opacity: float, css_width: float | None, width: int, max_height: int) -> None:
     check_theme(theme)
     if not (math.isfinite(opacity) and 0 <= opacity <= 1):
         raise UsageError("opacity is not usable", code="HG1317", where="opacity", value=opacity, expected="0 to 1")
+    if css_width is not None and not (math.isfinite(css_width) and 1 <= css_width <= 100_000):
+        raise UsageError(
+            "css_width is not usable", code="HG1317", where="css_width", value=css_width, expected="px >= 1"
+        )
     for name, size in (("width", width), ("max_height", max_height)):
         if not 64 <= size <= 8000:
             raise UsageError(f"{name} is not usable", code="HG1317", where=name, value=size, expected="64 to 8000")

@@ -73,7 +73,8 @@ def plot(
         cells = sigma / cell[0] if cell[0] == cell[1] else (sigma / cell[1], sigma / cell[0])
         values = np.asarray(smooth(values, cells), np.float64)
         notes.append(f"smoothed by a Gaussian of sigma {sigma:g} px")
-    least = 1 if sigma else LEAST if values.sum() >= SPARSE else LEAST_SPARSE
+    few = vmax is None and values.sum() < SPARSE  # with a vmax the blocks must not depend on the counts
+    least = 1 if sigma else LEAST_SPARSE if few else LEAST
     bx, by = (max(1, math.ceil(n * least / limit)) for n, limit in zip(values.shape[::-1], room, strict=True))
     if cell[0] == cell[1]:
         bx = by = max(bx, by)
@@ -153,7 +154,8 @@ def _seen(grid: Grid, name: str) -> float:
 
 
 def _reach(counts: npt.NDArray[np.int64], least: float, most: float) -> int:
-    """Cells from the edge to the last occupied one and at least ``least``; beyond ``most``, to 99.5 % of the counts."""
+    """Cells from the edge to the last occupied one, and up to a tenth more where ``least`` (the window) reaches on;
+    beyond ``most``, to 99.5 % of the counts."""
     import numpy as np
 
     occupied = np.flatnonzero(counts)
@@ -161,7 +163,7 @@ def _reach(counts: npt.NDArray[np.int64], least: float, most: float) -> int:
     if last > most:
         sums = np.cumsum(counts)
         last = int(np.searchsorted(sums, 0.995 * sums[-1])) + 1
-    return min(max(last, math.ceil(min(least, most))), len(counts))
+    return min(max(last, min(math.ceil(min(least, most)), math.ceil(1.1 * last))), len(counts))
 
 
 def _blocks(values: npt.NDArray[np.float64], bx: int, by: int) -> npt.NDArray[np.float64]:

@@ -78,6 +78,12 @@ class Events:
         return [part.identity.as_dict() for part in self.parts if part.identity is not None]
 
     @property
+    def others(self) -> list[str]:
+        """Columns of the source that no canonical column takes: possible segments."""
+        taken = set(self.columns.values())
+        return [name for name in self.schema.names if name not in taken and name not in CANONICAL]
+
+    @property
     def files(self) -> list[str]:
         """The files in rank order."""
         return [part.identity.path for part in self.parts if part.identity is not None]

@@ -20,11 +20,11 @@ VERSION = 1
 
 def to_bytes(state: State) -> bytes:
     arrays: dict[str, Any] = {}
-    for name, table in state.tables.items():
+    for name, table in sorted(state.tables.items()):
         for part in ("keys", "values", "histogram", "ids"):
             if getattr(table, part) is not None:
                 arrays[f"table/{name}/{part}"] = getattr(table, part)
-    for name, maps in state.maps.items():
+    for name, maps in sorted(state.maps.items()):
         for part in ("keys", "values", "tiles", "counts"):
             arrays[f"maps/{name}/{part}"] = getattr(maps, part)
     if state.session_ids is not None:

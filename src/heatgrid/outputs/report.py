@@ -1,0 +1,192 @@
+"""The report folder: index.html that works alone, the maps as PNG, the tables, summary.json. Whole or not at all."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from heatgrid.outputs.atomic import atomic_dir
+from heatgrid.outputs.grid import Grid
+from heatgrid.outputs.matrix import Matrix
+from heatgrid.outputs.matrix_pictures import matrix_picture
+from heatgrid.outputs.pictures import map_picture, plot_png
+from heatgrid.outputs.plots import Plot, plot
+from heatgrid.outputs.report_page import page
+from heatgrid.outputs.tables import write_json, write_table
+from heatgrid.words.errors import UsageError
+from heatgrid.words.ledger import Ledger
+from heatgrid.words.plan import BUCKETS, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROOM, NARROW_ROOM = (560, 1500), (324, 1500)
+"""Pixels of a map within the page; a phone's page is not blown up to the width of a desktop's."""
+
+
+class Result(Protocol):
+    """What a report is made of: ``heatgrid.Heat``, or anything that answers alike."""
+
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def summary(self) -> dict[str, Any]: ...
+    @property
+    def features(self) -> pa.Table: ...
+    @property
+    def pages(self) -> pa.Table: ...
+    def layers(self) -> pa.Table: ...
+    def map(self, layer: str = ..., *, page: str | None = ..., bucket: str | None = ..., fixed: bool = ...) -> Grid: ...
+    def matrix(self, rows: str = ..., columns: str = ..., values: str = ...) -> Matrix: ...
+
+
+@dataclass
+class MapCard:
+    """One map of the report: as a picture of its own (``file``) and as pixels within the page (``png``)."""
+
+    grid: Grid
+    plot: Plot
+    file: str
+    png: str
+    wide: bool
+
+
+@dataclass
+class Content:
+    """All that the page shows."""
+
+    title: str
+    summary: dict[str, Any]
+    ledger: Ledger
+    plan: Plan
+    matrices: list[Matrix]
+    maps: list[MapCard]
+    maps_in_all: int
+    features: pa.Table | None
+    pages: pa.Table | None
+    notes: list[str]
+
+
+def write_report(
+    heat: Result,
+    directory: str | os.PathLike[str],
+    *,
+    maps: int = 12,
+    title: str = "Usage report",
+    scale: str = "log",
+    cmap: str = "inferno",
+) -> Path:
+    """Write the report of a run into ``directory`` and return the path of its index.html.
+
+    The folder holds index.html (needs nothing else, no network), maps/*.png of the ``maps`` busiest maps,
+    features and pages as .csv and .parquet, matrix.csv and .png, summary.json. It takes the place of an earlier report
+    in one step; a folder with other files in it is refused (UsageError HG1302).
+    """
+    if isinstance(maps, bool) or not 0 <= maps <= 200:
+        raise UsageError(
+            "this many maps do not fit a report", code="HG1318", where="maps", value=maps, expected="0 to 200"
+        )
+    with atomic_dir(directory) as folder:
+        (folder / "maps").mkdir()
+        chosen, in_all = busiest(heat.layers(), maps)
+        content = Content(
+            title=title,
+            summary=heat.summary,
+            ledger=heat.ledger,
+            plan=heat.plan,
+            matrices=list(_matrices(heat)),
+            maps=[_card(heat, folder, i, row, scale, cmap) for i, row in enumerate(chosen, 1)],
+            maps_in_all=in_all,
+            features=heat.features if "features" in heat.plan.tables else None,
+            pages=heat.pages if "pages" in heat.plan.tables else None,
+            notes=_off(heat.plan, heat.summary),
+        )
+        for name, table in (("features", content.features), ("pages", content.pages)):
+            if table is not None:
+                write_table(table, folder / f"{name}.csv")
+                write_table(table, folder / f"{name}.parquet")
+        for i, matrix in enumerate(content.matrices):
+            name = "matrix" if i == 0 else f"matrix-{_slug(matrix.row_name)}-{_slug(matrix.column_name)}"
+            write_table(matrix.to_table(), folder / f"{name}.csv")
+            if i == 0:
+                matrix_picture(matrix, folder / "matrix.png", cmap=cmap)
+        write_json(_facts(content), folder / "summary.json")
+        (folder / "index.html").write_text(page(content, cmap), encoding="utf-8")
+    return Path(directory) / "index.html"
+
+
+def busiest(layers: pa.Table, most: int) -> tuple[list[dict[str, Any]], int]:
+    """The maps with the most events (segments and periods together), two thirds clicks; and how many there are."""
+    events: dict[tuple[str, str, str, bool], int] = {}
+    for row in layers.select(["layer", "page", "bucket", "fixed", "events"]).to_pylist():
+        key = (row["layer"], row["page"], row["bucket"], row["fixed"])
+        events[key] = events.get(key, 0) + row["events"]
+    order = sorted(events, key=lambda key: (-events[key], key))
+    clicks = [key for key in order if key[0] == "clicks"]
+    others = [key for key in order if key[0] != "clicks"]
+    room = max(most - len(others), -(-most * 2 // 3))
+    taken = [*clicks[:room], *others[: most - len(clicks[:room])]]
+    return [dict(zip(("layer", "page", "bucket", "fixed"), key, strict=True)) for key in taken], len(events)
+
+
+def _card(heat: Result, folder: Path, number: int, row: dict[str, Any], scale: str, cmap: str) -> MapCard:
+    grid = heat.map(row["layer"], page=row["page"], bucket=row["bucket"], fixed=row["fixed"])
+    file = f"maps/{number:02d}-{_slug(row['page'])}-{row['layer']}-{_slug(row['bucket'])}.png"
+    map_picture(grid, folder / file, scale=scale, cmap=cmap, ledger=heat.ledger)
+    room = NARROW_ROOM if row["bucket"] == BUCKETS[0] else ROOM
+    drawn = plot(grid, scale=scale, room=room)
+    return MapCard(grid, drawn, file, base64.b64encode(plot_png(drawn, cmap, *room)).decode("ascii"), room == ROOM)
+
+
+def _matrices(heat: Result) -> Iterator[Matrix]:
+    """By period first, then by segment: features, and pages where there are no features."""
+    counted = heat.summary.get("sessions") is not None
+    values = "sessions" if counted else "events"
+    for rows in ("feature", "page"):
+        if rows + "s" not in heat.plan.tables or not heat.summary.get(rows + "s"):
+            continue
+        if heat.plan.every:
+            yield heat.matrix(rows=rows, columns="period", values=values)
+        for column in heat.plan.by:
+            yield heat.matrix(rows=rows, columns=column, values=values if len(heat.plan.by) == 1 else "events")
+
+
+def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
+    """What is not in this report, and the option or column that would bring it."""
+    off = []
+    if summary.get("users") is None:
+        off.append("distinct users are off: --distinct users, with a user column (--map user=COLUMN)")
+    if plan.every is None:
+        off.append("periods are off: --every day, week or month")
+    if not plan.by:
+        off.append("segments are off: --by COLUMN")
+    if not plan.area_list:
+        off.append("areas are off: --areas FILE names rectangles of a page as features")
+    if "moves" not in plan.maps:
+        off.append("the map of pointer moves is off: --maps clicks,moves")
+    return off
+
+
+def _facts(content: Content) -> dict[str, object]:
+    return {
+        "command": "report",
+        "summary": content.summary,
+        "ledger": content.ledger.as_dict(),
+        "plan": content.plan.as_dict(),
+        "maps": [{"file": card.file, "used": card.grid.used, **card.grid.meta} for card in content.maps],
+        "maps_in_all": content.maps_in_all,
+    }
+
+
+def _slug(name: str) -> str:
+    """A file name of letters and digits, so that no page name leads out of the folder."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40] or "root"

@@ -1,0 +1,236 @@
+"""index.html: one document with its style, script and pictures inside, and a policy that lets nothing else load."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from heatgrid.outputs.pictures import map_title
+from heatgrid.outputs.report_parts import (
+    level_styles,
+    map_figure,
+    matrix_section,
+    ramp_definition,
+    text,
+    usage_section,
+)
+
+if TYPE_CHECKING:
+    from heatgrid.outputs.report import Content
+    from heatgrid.words.ledger import Ledger
+
+RICH = {"move", "rest", "scroll", "input", "hidden", "visible", "focus", "blur"}
+"""Kinds that tell of use between clicks; a log without them only has the time until the next event."""
+DEFINITIONS = (
+    ("session", "one id of the session column; without one, a user's events without a gap of 30 min"),
+    ("time", "from each event to the next of its session and tab, at most the idle limit; it goes to the first one's "
+     "page and feature, and the last event of a session adds none"),
+    ("visit", "a run of events on one feature or page within a view; closed unless the session ended in it"),
+    ("percentiles", "of closed visits, within 0.8 %, shown from 30 visits on and marked low below 100"),
+    ("share", "of sessions; with fewer than 30 sessions in all only k/n is shown, below 100 it is marked low"),
+    ("map", "events by half-open cell of the page; left and top edges belong to a cell"),
+    ("width bucket", "the window's width at the first event of a view that tells it; one map each, since layouts differ"),
+    ("outside, invalid", "points beyond the grid; points with an empty, NaN or infinite coordinate"),
+    ("withheld", "cells and rows of fewer than min_sessions sessions"),
+)  # fmt: skip
+
+
+def page(content: Content, cmap: str) -> str:
+    """The whole document."""
+    here = files("heatgrid.outputs") / "templates"
+    style = (here / "report.css").read_text(encoding="utf-8") + level_styles(cmap)
+    script = (here / "report.js").read_text(encoding="utf-8")
+    body = "".join(_body(content, cmap))
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer"><meta name="color-scheme" content="light dark">'
+        f"<title>{text(content.title, 120)}</title><style>{style}</style></head>\n"
+        f"<body>{body}<script>{script}</script></body></html>\n"
+    )
+
+
+def lead(content: Content) -> str:
+    """The one sentence: period, sessions, users, rows, and how healthy the data is."""
+    about, ledger = content.summary, content.ledger
+    counts = [_count(about.get(name), name) for name in ("sessions", "users")]
+    who = " of ".join(part for part in counts if part)
+    events = _count(ledger.accepted, "events")
+    where = [_count(about.get(name), name) for name in ("pages", "features")]
+    on = " and ".join(part for part in where if part)
+    what = f"{who} made {events}" if who else events
+    out = [what + (f" on {on}" if on else "")]
+    if about.get("first"):
+        out.append(_span(str(about["first"]), str(about["last"])))
+    return " ".join(out) + ". " + health(ledger)
+
+
+def _span(first: str, last: str) -> str:
+    """``from 1 Sep 2026 to 1 Oct 2026``, or the times of a single day; the summary's times are UTC."""
+    start, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
+    if start.date() == end.date():
+        return f"on {start.day} {start:%b %Y}, {start:%H:%M} to {end:%H:%M} UTC"
+    return f"from {start.day} {start:%b %Y} to {end.day} {end:%b %Y} (UTC)"
+
+
+def health(ledger: Ledger) -> str:
+    if not ledger.read:
+        return "The input has no rows."
+    parts = [f"{_percent(ledger.accepted, ledger.read)} of the {ledger.read:,} rows read were used"]
+    if ledger.filtered:
+        parts.append(f"{_percent(ledger.filtered, ledger.read)} were filtered out")
+    if ledger.rejected_total:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(ledger.rejected.items()))
+        parts.append(f"{_percent(ledger.rejected_total, ledger.read)} rejected ({reasons})")
+    return ", ".join(parts) + "."
+
+
+def _body(content: Content, cmap: str) -> list[str]:
+    sessions = content.summary.get("sessions")
+    parts = [
+        '<a class="skip" href="#content">Skip to the content</a>',
+        ramp_definition(cmap),
+        f'<header class="top"><h1>{text(content.title, 120)}</h1><p class="lead">{text(lead(content))}</p>',
+        _tiles(content),
+        _alert(content),
+        _nav(content),
+        '</header><main id="content">',
+    ]
+    matrices = [matrix_section(matrix, i) for i, matrix in enumerate(content.matrices)]
+    beside = content.maps[0] if content.maps and content.matrices and len(content.matrices[0].columns) <= 7 else None
+    if beside is None:
+        parts += matrices[:1]
+    else:
+        shown = f'<section><h2>The busiest map</h2><p class="n">{text(map_title(beside.grid.meta))}</p>'
+        parts.append(f'<div class="hero">{matrices[0]}{shown}{map_figure(beside)}</section></div>')
+    parts.append(_maps(content, 0 if beside is None else 1))
+    time_name = "time" if RICH & set(content.summary.get("kinds") or {}) else "time until next event"
+    if content.features is not None and content.features.num_rows:
+        parts.append(usage_section(content.features, "feature", sessions, time_name))
+    if content.pages is not None and content.pages.num_rows:
+        parts.append(usage_section(content.pages, "page", sessions, time_name))
+    parts += matrices[1:]
+    parts += [_ledger(content), _off(content), _definitions(), "</main>", _footer(content)]
+    parts.append(
+        '<dialog aria-label="map, enlarged"><div class="bar-top"><div><h3></h3><p class="n"></p></div>'
+        '<form method="dialog"><button>Close</button></form></div><div class="frame"><img alt=""></div></dialog>'
+    )
+    return parts
+
+
+def _tiles(content: Content) -> str:
+    about = content.summary
+    shown = [(about.get(name), name) for name in ("sessions", "users", "views")]
+    shown += [(content.ledger.accepted, "events"), (about.get("pages"), "pages"), (about.get("features"), "features")]
+    tiles = "".join(f"<li><b>{value:,}</b><span>{name}</span></li>" for value, name in shown if value is not None)
+    return f'<ul class="tiles">{tiles}</ul>'
+
+
+def _alert(content: Content) -> str:
+    """A word before the first number, where numbers are small or much was rejected."""
+    sessions, ledger, out = content.summary.get("sessions"), content.ledger, []
+    if ledger.read and ledger.rejected_total > 0.05 * ledger.read:
+        out.append(f"{_percent(ledger.rejected_total, ledger.read)} of the rows were rejected: see the ledger below.")
+    if isinstance(sessions, int) and sessions < 30 and ledger.read:
+        out.append(f"Only {sessions} sessions: counts are shown, but nothing here may be ranked or generalised.")
+    elif isinstance(sessions, int) and sessions < 100 and ledger.read:
+        out.append(f"Only {sessions} sessions: shares are rough.")
+    return f'<p class="alert" role="note">{text(" ".join(out))}</p>' if out else ""
+
+
+def _nav(content: Content) -> str:
+    links = []
+    if content.matrices:
+        links.append(("matrix", "Usage matrix"))
+    if content.maps:
+        links.append(("maps", "Maps"))
+    for name, rows in (("features", content.features), ("pages", content.pages)):
+        if rows is not None and rows.num_rows:
+            links.append((name, name.capitalize()))
+    links += [("ledger", "Ledger"), ("off", "What is off"), ("definitions", "Definitions")]
+    items = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)
+    return f'<nav aria-label="sections">{items}</nav>'
+
+
+def _maps(content: Content, shown: int) -> str:
+    """The maps after those ``shown`` already."""
+    if not content.maps:
+        return '<section id="maps"><h2>Maps</h2><p class="n">No map: no row of a mapped kind has a point.</p></section>'
+    figures = "".join(map_figure(card) for card in content.maps[shown:])
+    if not figures:
+        return ""
+    more = content.maps_in_all - len(content.maps)
+    left = f"; {more:,} more can be drawn with heatgrid map" if more > 0 else ""
+    return (
+        f'<section id="maps"><h2>Maps</h2><p class="n">The {len(content.maps)} with the most events{", the first above" if shown else ""}{left}. '
+        f'Each has its own colour scale.</p><div class="maps">{figures}</div></section>'
+    )
+
+
+def _ledger(content: Content) -> str:
+    lines = "".join(f"<p>{text(line)}</p>" for line in content.ledger.lines())
+    k = content.plan.min_sessions
+    kept = f"min_sessions {k}: " + (
+        f"cells and rows of fewer than {k} sessions are withheld" if k else "nothing is withheld"
+    )
+    kinds = ", ".join(f"{name} {count:,}" for name, count in (content.summary.get("kinds") or {}).items())
+    seen = f"<p>kinds: {text(kinds, 600)}</p>" if kinds else ""
+    return (
+        '<section id="ledger"><h2>Ledger</h2><p class="n">Every row read and every point drawn is accounted for.</p>'
+        f'<div class="plain">{lines}<p>{text(kept)}</p>{seen}</div></section>'
+    )
+
+
+def _off(content: Content) -> str:
+    """How the input was read, and what it cannot give as it is."""
+    notes = [str(note) for note in content.summary.get("notes") or []]
+    refused = [note for note in notes if " off: " in note]
+    read_as = [note for note in notes if note not in refused]
+    known = {note.split(" off: ")[0] for note in refused}
+    off = [*refused, *(note for note in content.notes if note.split(" off: ")[0] not in known)]
+    parts = ['<section id="off"><h2>What is off, and what unlocks it</h2><div class="plain"><ul>']
+    parts += [f"<li>{text(note)}</li>" for note in off] or ["<li>nothing</li>"]
+    parts.append("</ul></div></section>")
+    if read_as:
+        items = "".join(f"<li>{text(note)}</li>" for note in read_as)
+        parts.append(
+            f'<section id="read"><h2>How the input was read</h2><div class="plain"><ul>{items}</ul></div></section>'
+        )
+    return "".join(parts)
+
+
+def _definitions() -> str:
+    items = "".join(f"<dt>{text(word)}</dt><dd>{text(meaning)}</dd>" for word, meaning in DEFINITIONS)
+    return f'<section id="definitions"><h2>Definitions</h2><div class="plain"><dl>{items}</dl></div></section>'
+
+
+def _footer(content: Content) -> str:
+    about: dict[str, Any] = content.summary
+    frame = f" · frame: {text(about['frame'])}" if about.get("frame") else ""
+    lane = f" · lane {text(about['lane'])}" if about.get("lane") else ""
+    return f"<footer>heatgrid · plan {content.plan.hash()[:8]} · idle limit {content.plan.idle_ms / 1000:g} s{frame}{lane}</footer>"
+
+
+def _count(value: object, name: str) -> str:
+    return "" if not isinstance(value, int) else f"{value:,} {name[:-1] if value == 1 else name}"
+
+
+def _percent(part: int, whole: int) -> str:
+    """Never 100 % for less than all, never 0 % for more than none."""
+    share = 100 * part / whole
+    if part == whole or not part:
+        return f"{share:.0f} %"
+    return f"{min(max(share, 0.1), 99.9):.1f} %"
+
+
+def _digest(code: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii") + "'"
