@@ -89,9 +89,7 @@ def polars(path: str, *, windows: bool = False) -> tuple[pa.Table, pa.Table]:
     """
     import polars as pl
 
-    rows = pl.scan_parquet(path).filter(
-        pl.col("session").is_not_null(), pl.col("time") >= FIRST, pl.col("time") < LAST
-    )
+    rows = pl.scan_parquet(path).filter(pl.col("session").is_not_null(), pl.col("time") >= FIRST, pl.col("time") < LAST)
     point = [pl.col(c).cast(pl.Float64) / CELL for c in ("x", "y")]
     inside = [p.is_finite() & (p >= 0) & (p < n) for p, n in zip(point, (NX, NY), strict=True)]
     cells = (
@@ -101,7 +99,7 @@ def polars(path: str, *, windows: bool = False) -> tuple[pa.Table, pa.Table]:
         .agg(events=pl.len().cast(pl.Int64), sessions=pl.col("session").n_unique().cast(pl.Int64))
         .collect(engine="streaming")
     )
-    asleep = pl.when(pl.col("kind") == "hidden").then(True).when(pl.col("kind").is_in(WAKING)).then(False)  # noqa: FBT003
+    asleep = pl.when(pl.col("kind") == "hidden").then(True).when(pl.col("kind").is_in(WAKING)).then(False)
     own = rows.select("session", "tab", "time", "page", "kind", "feature").with_columns(asleep=asleep)
     if windows:
         keys = ["session", "tab"]
@@ -123,7 +121,7 @@ def polars(path: str, *, windows: bool = False) -> tuple[pa.Table, pa.Table]:
                 before=pl.when(~pl.col("first")).then(pl.col("feature").shift(1)),
                 opens=pl.col("first") | (pl.col("kind") == "pageview") | (pl.col("page") != pl.col("page").shift(1)),
                 hidden=pl.when(pl.col("first") & pl.col("asleep").is_null())
-                .then(False)  # noqa: FBT003
+                .then(False)
                 .otherwise(pl.col("asleep"))
                 .forward_fill(),
             )

@@ -401,6 +401,19 @@ def test_events_on_stdin() -> None:
     assert [line.split()[0] for line in out.decode().splitlines()] == ["page", "----", "/a", "/b"]
 
 
+def test_the_wait_of_the_first_run_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    doctor.say_if_first(quiet=True)
+    assert capsys.readouterr().err == ""
+    doctor.say_if_first(quiet=False)
+    assert "compiles the kernels" in capsys.readouterr().err
+    (tmp_path / "a.nbi").touch()
+    doctor.say_if_first(quiet=False)
+    assert capsys.readouterr().err == ""
+
+
 # ---- quality
 
 

@@ -206,10 +206,8 @@ def test_a_state_survives_the_disk_and_any_flipped_bit_is_found(dump, tmp_path):
 def test_too_many_maps_is_a_limit():
     n = 60_000
     time = pa.array(np.full(n, 1_790_000_000_000), pa.timestamp("ms", "UTC"))
-    table = pa.table({"time": time, "kind": ["click"] * n, "x": np.ones(n), "y": np.ones(n),
-                      "page": np.arange(n).astype(str), "a": np.arange(n)})  # fmt: skip
-    big = pa.concat_tables(
-        [table.set_column(4, "page", pa.array((np.arange(n) + k * n).astype(str))) for k in range(15)]
-    )
+    table = pa.table({"time": time, "kind": ["click"] * n, "x": np.ones(n), "y": np.ones(n)})
+    names = np.arange(15 * n).astype(str).reshape(15, n)
+    big = pa.concat_tables([table.append_column("page", pa.array(part)) for part in names])
     with pytest.raises(LimitError):
         hg.run(hg.read(big), tables=(), url_rules=False)

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from heatgrid.cli import summary
+from heatgrid.cli.doctor import say_if_first
 from heatgrid.cli.options import Common, Counting, Reading, Running, opt
 from heatgrid.cli.progress import Bar
 from heatgrid.cli.report import LAYERS, PERIOD
@@ -35,6 +36,7 @@ def demo(*, dump: Dump, common: Common) -> None:
             "no such dump", code="HG1023", where="--rows, --seed", value=f"{dump.rows}, {dump.seed}",
             expected="at least one row, a seed >= 0",
         )  # fmt: skip
+    say_if_first(common.quiet)
     from heatgrid.demo.generate import write
 
     os.makedirs(dump.out, exist_ok=True)

@@ -94,10 +94,20 @@ def _memory() -> str:
     return f"{text.size(pages * page)} in all, {text.size(free)} free"
 
 
-def _cache() -> str:
-    """Where compiled CPU kernels are kept, and how many there are."""
+def cache_folder() -> Path:
+    """Where Numba keeps the compiled kernels."""
     named = os.environ.get("NUMBA_CACHE_DIR")
-    folder = Path(named) if named else Path(heatgrid.__file__).parent
+    return Path(named) if named else Path(heatgrid.__file__).parent
+
+
+def say_if_first(quiet: bool) -> None:
+    """The first run on a machine compiles; that wait is announced."""
+    if not quiet and next(cache_folder().rglob("*.nbi"), None) is None:
+        text.say("the first run compiles the kernels: half a minute, once (heatgrid doctor --warm does it ahead)")
+
+
+def _cache() -> str:
+    folder = cache_folder()
     files = sum(1 for _ in folder.rglob("*.nbi"))
     writable = os.access(folder, os.W_OK)
     state = f"{files} kernels compiled" if files else "empty: the first run compiles (heatgrid doctor --warm)"

@@ -96,6 +96,9 @@ def heat_of(
     else:
         plan = plan_of(counting, reading, **set_by_command)
         source = events_of(events, reading)
+        from heatgrid.cli.doctor import say_if_first
+
+        say_if_first(common.quiet)
         from heatgrid.api import run
 
         with Bar(not common.quiet) as bar:

@@ -18,6 +18,7 @@ from heatgrid.words.errors import HeatgridError, InputError, LimitError, UsageEr
 
 MARKER = ".heatgrid.json"
 """Names the files of a folder that we made: only such a folder, or an empty one, is ever replaced."""
+FRESH = ".heatgrid-new"
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _CLOSED |= {errno.EBUSY, errno.ELOOP, errno.EIO, errno.ENXIO}
@@ -63,10 +64,13 @@ def atomic(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
                     file.close()
             if target.exists():
                 os.fchmod(fd, stat.S_IMODE(target.stat().st_mode))
-            os.fsync(fd)
+            within = any(folder.name.endswith(FRESH) for folder in target.parents)
+            if not within:
+                os.fsync(fd)
             os.replace(part, target)
             done = True
-            _sync_folder(target.parent)
+            if not within:  # a new folder is pushed to the disk as a whole, before it gets its name
+                _sync_folder(target.parent)
         finally:
             if not done:
                 part.unlink(missing_ok=True)
@@ -84,7 +88,7 @@ def atomic_dir(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = _real(path)
     with _plain_errors(target), output_lock(target):
-        fresh = target.with_name(f".{target.name[-200:]}.heatgrid-new")
+        fresh = target.with_name(f".{target.name[-200:]}{FRESH}")
         old = target.with_name(f".{target.name[-200:]}.heatgrid-old")
         if old.exists() and not target.exists():
             os.rename(old, target)

@@ -6,7 +6,7 @@ import io
 from functools import cache
 from typing import TYPE_CHECKING
 
-from heatgrid.outputs.text import drawable, font, short
+from heatgrid.outputs.text import drawable, short, text_width
 from heatgrid.words.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,15 +41,16 @@ def ramp(theme: str, entries: int) -> npt.NDArray[np.uint8]:
 
 def wrap(text: str, size: int, room: int) -> list[str]:
     """Lines that fit; a word longer than a line is shortened."""
-    face = font(size)
     lines: list[str] = []
+    used, space = 0.0, text_width(" ", size)
     for word in drawable(text).split(" "):
-        while face.getlength(word) > room:
-            word = short(word, len(word) - max(1, len(word) // 12))
-            word = drawable(word)
-        joined = f"{lines[-1]} {word}" if lines else word
-        if lines and face.getlength(joined) <= room:
-            lines[-1] = joined
+        while text_width(word, size) > room:
+            word = drawable(short(word, len(word) - max(1, len(word) // 12)))
+        width = text_width(word, size)
+        if lines and used + space + width <= room:
+            lines[-1] += " " + word
+            used += space + width
         else:
             lines.append(word)
+            used = width
     return lines

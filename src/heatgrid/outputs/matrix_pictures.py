@@ -11,7 +11,7 @@ from heatgrid.outputs.atomic import atomic
 from heatgrid.outputs.colors import luminance, table
 from heatgrid.outputs.drawing import FAINT, INK, MUTED, check_theme, encode, ramp, wrap
 from heatgrid.outputs.matrix import Matrix
-from heatgrid.outputs.text import compact, drawable, duration, font, short
+from heatgrid.outputs.text import compact, drawable, duration, font, short, text_width
 from heatgrid.words.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,9 +110,8 @@ class _Picture:
         self.labels = [drawable(short(name, 42)) for name in matrix.rows[: self.n_rows]]
         self.heads = [drawable(short(name, 18)) for name in matrix.columns[: self.n_columns]]
         self.step = max(NARROW, min(WIDE, 720 // max(1, self.n_columns)))
-        face = font(12)
-        self.left = EDGE + round(max([face.getlength(label) for label in self.labels] + [80])) + 12
-        self.slant = any(face.getlength(head) > self.step - 6 for head in self.heads)
+        self.left = EDGE + round(max([text_width(label, 12) for label in self.labels] + [80])) + 12
+        self.slant = any(text_width(head, 12) > self.step - 6 for head in self.heads)
 
     def draw(self) -> Any:
         from PIL import Image, ImageDraw
@@ -123,7 +122,7 @@ class _Picture:
         sub = wrap(matrix_subtitle(self.matrix), 13, wide - 2 * EDGE)[:2]
         foot = [line for text in self._footer() for line in wrap(text, 11, wide - 2 * EDGE)]
         top = 18 + 27 * len(head) + 18 * len(sub) + 14
-        column_room = round(max([font(12).getlength(h) for h in self.heads] + [0])) + 14 if self.slant else 24
+        column_room = round(max([text_width(h, 12) for h in self.heads] + [0])) + 14 if self.slant else 24
         body = top + column_room
         sums = ROW + 6 if self.matrix.column_totals is not None else 0
         high = body + ROW * self.n_rows + sums + 14 + 15 * len(foot) + 14
@@ -153,7 +152,7 @@ class _Picture:
             if not self.slant:
                 draw.text((x + self.step / 2, body - 8), head, fill=self.colors[MUTED], font=font(12), anchor="ms")
                 continue
-            strip = Image.new("L", (round(font(12).getlength(head)) + 2, 16), 0)
+            strip = Image.new("L", (round(text_width(head, 12)) + 2, 16), 0)
             ImageDraw.Draw(strip).text((0, 0), head, fill=255, font=font(12))
             turned = strip.rotate(90, expand=True)
             at = (x + (self.step - turned.width) // 2, body - 6 - turned.height)
@@ -163,7 +162,8 @@ class _Picture:
             draw.text((x, body - 8), "total", fill=self.colors[MUTED], font=font(12), anchor="rs")
 
     def _cells(self, draw: Any, body: int) -> None:
-        face = font(11 if self.step < 60 else 12)
+        size = 11 if self.step < 60 else 12
+        face = font(size)
         for r in range(self.n_rows):
             y = body + r * ROW
             draw.text((self.left - 10, y + 12), self.labels[r], fill=self.colors[INK], font=font(12), anchor="rm")
@@ -174,7 +174,7 @@ class _Picture:
                 fill, ink = self._paint(value, part)
                 draw.rectangle(box, fill=fill)
                 text = cell_text(self.matrix, value)
-                if face.getlength(text) <= self.step - 6:
+                if text_width(text, size) <= self.step - 6:
                     draw.text((x + self.step / 2 - 1, y + 11), text, fill=ink, font=face, anchor="mm")
 
     def _paint(self, value: int, part: float) -> tuple[Any, Any]:
@@ -184,7 +184,7 @@ class _Picture:
             return self.colors[16], self.colors[MUTED]
         red, green, blue = self.shades[round(part * 255)].tolist()
         fill = (red, green, blue)
-        return fill, (255, 255, 255) if luminance(fill) < 0.3 else (20, 20, 26)
+        return fill, (255, 255, 255) if luminance(fill) < 0.19 else (20, 20, 26)
 
     def _totals(self, draw: Any, body: int) -> None:
         rows, columns = self.matrix.row_totals, self.matrix.column_totals

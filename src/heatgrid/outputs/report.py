@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from heatgrid.outputs.atomic import atomic_dir
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
-from heatgrid.outputs.matrix_pictures import matrix_picture
 from heatgrid.outputs.pictures import map_picture, plot_png
 from heatgrid.outputs.plots import Plot, plot
 from heatgrid.outputs.report_page import page
@@ -87,7 +86,7 @@ def write_report(
     """Write the report of a run into ``directory`` and return the path of its index.html.
 
     The folder holds index.html (needs nothing else, no network), maps/*.png of the ``maps`` busiest maps,
-    features and pages as .csv and .parquet, matrix.csv and .png, summary.json. It takes the place of an earlier report
+    features and pages as .csv and .parquet, matrix.csv, summary.json. It takes the place of an earlier report
     in one step; a folder with other files in it is refused (UsageError HG1302).
     """
     if isinstance(maps, bool) or not 0 <= maps <= 200:
@@ -116,8 +115,6 @@ def write_report(
         for i, matrix in enumerate(content.matrices):
             name = "matrix" if i == 0 else f"matrix-{_slug(matrix.row_name)}-{_slug(matrix.column_name)}"
             write_table(matrix.to_table(), folder / f"{name}.csv")
-            if i == 0:
-                matrix_picture(matrix, folder / "matrix.png", cmap=cmap)
         write_json(_facts(content), folder / "summary.json")
         (folder / "index.html").write_text(page(content, cmap), encoding="utf-8")
     return Path(directory) / "index.html"

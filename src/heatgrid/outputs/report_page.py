@@ -9,7 +9,6 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from heatgrid.outputs.pictures import map_title
 from heatgrid.outputs.report_parts import (
     level_styles,
     map_figure,
@@ -33,7 +32,7 @@ DEFINITIONS = (
     ("percentiles", "of closed visits, within 0.8 %, shown from 30 visits on and marked low below 100"),
     ("share", "of sessions; with fewer than 30 sessions in all only k/n is shown, below 100 it is marked low"),
     ("map", "events by half-open cell of the page; left and top edges belong to a cell"),
-    ("width bucket", "the window's width at the first event of a view that tells it; one map each, since layouts differ"),
+    ("width bucket", "the window's width at the first event of a view that tells it; a map each, as layouts differ"),
     ("outside, invalid", "points beyond the grid; points with an empty, NaN or infinite coordinate"),
     ("withheld", "cells and rows of fewer than min_sessions sessions"),
 )  # fmt: skip
@@ -110,7 +109,7 @@ def _body(content: Content, cmap: str) -> list[str]:
     if beside is None:
         parts += matrices[:1]
     else:
-        shown = f'<section><h2>The busiest map</h2><p class="n">{text(map_title(beside.grid.meta))}</p>'
+        shown = f'<section><h2>The busiest map</h2><p class="n">of {_count(content.maps_in_all, "maps")}</p>'
         parts.append(f'<div class="hero">{matrices[0]}{shown}{map_figure(beside)}</section></div>')
     parts.append(_maps(content, 0 if beside is None else 1))
     time_name = "time" if RICH & set(content.summary.get("kinds") or {}) else "time until next event"
@@ -170,8 +169,9 @@ def _maps(content: Content, shown: int) -> str:
         return ""
     more = content.maps_in_all - len(content.maps)
     left = f"; {more:,} more can be drawn with heatgrid map" if more > 0 else ""
+    above = ", the first above" if shown else ""
     return (
-        f'<section id="maps"><h2>Maps</h2><p class="n">The {len(content.maps)} with the most events{", the first above" if shown else ""}{left}. '
+        f'<section id="maps"><h2>Maps</h2><p class="n">The {len(content.maps)} with the most events{above}{left}. '
         f'Each has its own colour scale.</p><div class="maps">{figures}</div></section>'
     )
 
@@ -217,7 +217,8 @@ def _footer(content: Content) -> str:
     about: dict[str, Any] = content.summary
     frame = f" · frame: {text(about['frame'])}" if about.get("frame") else ""
     lane = f" · lane {text(about['lane'])}" if about.get("lane") else ""
-    return f"<footer>heatgrid · plan {content.plan.hash()[:8]} · idle limit {content.plan.idle_ms / 1000:g} s{frame}{lane}</footer>"
+    plan = f"plan {content.plan.hash()[:8]} · idle limit {content.plan.idle_ms / 1000:g} s"
+    return f"<footer>heatgrid · {plan}{frame}{lane}</footer>"
 
 
 def _count(value: object, name: str) -> str:

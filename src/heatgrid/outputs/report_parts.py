@@ -40,9 +40,9 @@ def level_styles(cmap: str) -> str:
         shades = shades_of(cmap, theme)
         for level in range(LEVELS):
             red, green, blue = shades[level * 255 // (LEVELS - 1)].tolist()
-            ink = "#fff" if luminance((red, green, blue)) < 0.3 else "#14141a"
+            ink = "#fff" if luminance((red, green, blue)) < 0.19 else "#14141a"
             lines.append(f".h{level}{{background:#{red:02x}{green:02x}{blue:02x};color:{ink}}}")
-    bars = [f".b{i}{{background-size:{100 * i / BARS:g}% 68%}}" for i in range(1, BARS + 1)]
+    bars = [f".b{i}{{background-size:{100 * i / BARS:g}% 3px}}" for i in range(1, BARS + 1)]
     return "\n".join([*rules["light"], "@media (prefers-color-scheme:dark){", *rules["dark"], "}", *bars])
 
 
@@ -79,8 +79,8 @@ def matrix_section(matrix: Matrix, number: int) -> str:
 def _matrix_cell(matrix: Matrix, r: int, c: int, part: float) -> str:
     value = int(matrix.values[r, c])
     kind = "zero" if value == 0 else "few" if part < 0 else f"h{round(part * (LEVELS - 1))}"
-    exact = duration(value) if matrix.unit == "ms" else f"{value:,}"
-    return f'<td class="{kind}" title="{exact} {text(matrix.unit if matrix.unit != "ms" else "")}">{cell_text(matrix, value)}</td>'
+    exact = duration(value) if matrix.unit == "ms" else f"{value:,} {matrix.unit}"
+    return f'<td class="{kind}" title="{text(exact)}">{cell_text(matrix, value)}</td>'
 
 
 def _matrix_key(matrix: Matrix, part: Any) -> str:
@@ -135,7 +135,8 @@ def ramp_definition(cmap: str) -> str:
     for i in range(13):
         red, green, blue = colors[FIRST + i * (255 - FIRST) // 12].tolist()
         stops.append(f'<stop offset="{i / 12:.3f}" stop-color="#{red:02x}{green:02x}{blue:02x}"/>')
-    return f'<svg width="0" height="0" aria-hidden="true"><defs><linearGradient id="ramp">{"".join(stops)}</linearGradient></defs></svg>'
+    ramp = f'<linearGradient id="ramp">{"".join(stops)}</linearGradient>'
+    return f'<svg width="0" height="0" aria-hidden="true"><defs>{ramp}</defs></svg>'
 
 
 def share_text(k: int | None, n: int | None) -> tuple[str, float]:
@@ -167,8 +168,8 @@ def usage_section(rows: pa.Table, thing: str, n: int | None, time_name: str) -> 
     fields = [f for f in _fields(thing, time_name) if _there(f[1], rows)]
     most = {f[1]: max([row.get(f[1]) or 0 for row in data] + [0]) for f in fields}
     heads = "".join(
-        f'<th scope="col"{" aria-sort=descending" if i == 0 and key == "dwell_ms" else ""}><button title="{text(about)}">'
-        f"{text(label)}</button></th>"
+        f'<th scope="col"{" aria-sort=descending" if i == 0 and key == "dwell_ms" else ""}>'
+        f'<button title="{text(about)}">{text(label)}</button></th>'
         for i, (label, key, kind, about) in enumerate(fields)
     )
     lines = []
@@ -188,9 +189,10 @@ def usage_section(rows: pa.Table, thing: str, n: int | None, time_name: str) -> 
     return (
         f'<section id="{thing}s"><h2>{thing.capitalize()}s</h2><p class="n">{text(of_n)} · {rows.num_rows:,} rows</p>'
         f'<div class="tools"><input type="search" data-table="{table_id}" placeholder="find a {thing}" '
-        f'aria-label="find a {thing}"><span id="{table_id}-count" role="status">{len(data):,} of {len(data):,} rows</span>'
+        f'aria-label="find a {thing}"><span id="{table_id}-count" role="status">{len(data)} of {len(data)} rows</span>'
         f"<span>grey: fewer than {SMALL} sessions</span>{left}</div>"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="table of {thing}s"><table class="list" id="{table_id}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="table of {thing}s">'
+        f'<table class="list" id="{table_id}">'
         f'<thead><tr><th scope="col"><button>{thing}</button></th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody>'
         "</table></div></section>"
     )

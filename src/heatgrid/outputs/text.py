@@ -50,10 +50,16 @@ def drawable(text: str) -> str:
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's built-in font: the same on every machine."""
+    """Pillow's built-in font: the same on every machine, laid out by Pillow itself (no shaping library)."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(size)
+    face = ImageFont.load_default(size)
+    return face.font_variant(layout_engine=ImageFont.Layout.BASIC) if hasattr(face, "font_variant") else face
+
+
+def text_width(text: str, size: int) -> float:
+    """Pixels of a line, without kerning: never narrower than drawn by more than a pixel or two."""
+    return sum(_advance(c, size) for c in text)
 
 
 def duration(ms: float) -> str:
@@ -89,6 +95,11 @@ _SPELT = {"–": "-", "—": "-", "−": "-", "×": "x", "≤": "<=", "≥": ">=
 def _escape(c: str) -> str:
     code = ord(c)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65_536 else f"\\U{code:08x}"
+
+
+@cache
+def _advance(c: str, size: int) -> float:
+    return font(size).getlength(c)
 
 
 @cache
