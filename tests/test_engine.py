@@ -172,7 +172,7 @@ def test_merge_refuses_what_would_be_wrong(dump, tmp_path):
     a = hg.run(hg.read(dump), maps=())
     with pytest.raises(UsageError) as caught:
         hg.merge([a, a])
-    assert caught.value.code == "HG1304"
+    assert caught.value.code == "HG1604"
     import pyarrow.parquet as pq
 
     table = pq.read_table(dump)
@@ -180,10 +180,10 @@ def test_merge_refuses_what_would_be_wrong(dump, tmp_path):
     c = hg.run(hg.read(table.slice(50, 100)), maps=())
     with pytest.raises(UsageError) as caught:
         hg.merge([b, c])
-    assert caught.value.code == "HG1305"
+    assert caught.value.code == "HG1605"
     with pytest.raises(UsageError) as caught:
         hg.merge([b, hg.run(hg.read(table.slice(0, 100)), maps=(), idle_ms=1)])
-    assert caught.value.code == "HG1302"
+    assert caught.value.code == "HG1602"
     assert "idle_ms" in str(caught.value)
 
 

@@ -61,7 +61,7 @@ def run(
         )
     if backend == "gpu":
         raise DeviceError(
-            "the engine has no GPU backend in this version", code="HG5001", where="backend", value=why_not() or "gpu",
+            "the engine has no GPU backend in this version", code="HG5002", where="backend", value=why_not() or "gpu",
             hint="backend='auto' or 'cpu'",
         )  # fmt: skip
     if plan is not None and plan_fields:
@@ -98,10 +98,10 @@ def load(path: str | os.PathLike[str]) -> Heat:
 def merge(heats: Sequence[Heat]) -> Heat:
     """One result of several runs of one plan over inputs that share no session: the same bits as one run of all.
 
-    Raises UsageError HG1301..HG1305 with the reason where they cannot be merged.
+    Raises UsageError HG1601..HG1605 with the reason where they cannot be merged.
     """
     if not heats:
-        raise UsageError("nothing to merge", code="HG1300", where="merge", expected="at least one result")
+        raise UsageError("nothing to merge", code="HG1600", where="merge", expected="at least one result")
     return Heat(reduce(merging.merge, [heat.state for heat in heats]), notes=heats[0].notes)
 
 

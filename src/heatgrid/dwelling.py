@@ -45,10 +45,9 @@ def dwell(
             "the arrays are not of one length", code="HG1140", where="session, time, feature",
             value=", ".join(f"{name} {n:,}" for name, n in lengths.items()), expected="one row each",
         )  # fmt: skip
-    heat = run(
-        open_events(pa.table(columns), time_range=(1, 9999)), order=order, backend=backend, maps=(), tables=("features",), idle_ms=idle_ms,
-        time_range=None,
-    )  # fmt: skip
+    events = open_events(pa.table(columns), time_range=(1, 9999))
+    options = {"maps": (), "tables": ("features",), "idle_ms": idle_ms, "time_range": None}
+    heat = run(events, order=order, backend=backend, **options)
     return heat.features.select(COLUMNS).replace_schema_metadata({"heatgrid": json.dumps(heat.ledger.as_dict())})
 
 

@@ -92,6 +92,8 @@ class Heat:
             out.append(f"sessions, views, dwell and visits are off: they need {finish.UNLOCK}")
         if "features" in self.plan.tables and "feature" not in has and not self.plan.area_list:
             out.append("features are off: no column for feature (--map feature=COLUMN, or --areas FILE with x and y)")
+        if self.state.session_ids is None and "event_id" in has and self.plan.dedupe is None:
+            out.append(f"duplicates are not looked for: event ids are compared within a session; {finish.UNLOCK}")
         if "users" in self.plan.distinct and "user" not in has:
             out.append("distinct users are off: no column for user (--map user=COLUMN)")
         return out
@@ -111,7 +113,7 @@ class Heat:
     def table(self, thing: str = "features", by: bool = True, every: bool = True) -> pa.Table:
         """Features or pages with the plan's segment and period columns, by dwell, then name.
 
-        Errors: UsageError HG1401 if the plan has no such table.
+        Errors: UsageError HG1501 if the plan has no such table.
         """
         name = finish.table_name(self.state, thing, by and bool(self.plan.by), every and self.plan.every is not None)
         table = finish.usage_table(self.state, name)
@@ -125,29 +127,29 @@ class Heat:
 
         columns : "period" (or the plan's ``every``), or one of the plan's ``by``.
         values : sessions, users (where counted), clicks, events, dwell_ms.
-        Errors: UsageError HG1402 (rows), HG1403 (columns), HG1404 (values).
+        Errors: UsageError HG1502 (rows), HG1503 (columns), HG1504 (values).
         """
         thing = rows.removesuffix("s") + "s"
         if thing not in self.plan.tables:
             raise UsageError(
-                "unknown rows of the matrix", code="HG1402", where="rows", value=rows,
+                "unknown rows of the matrix", code="HG1502", where="rows", value=rows,
                 hint=nearest(rows, [t.removesuffix("s") for t in self.plan.tables]),
             )  # fmt: skip
         if values not in VALUES:
             raise UsageError(
-                "unknown values of the matrix", code="HG1404", where="values", value=values,
+                "unknown values of the matrix", code="HG1504", where="values", value=values,
                 hint=nearest(values, VALUES),
             )  # fmt: skip
         by_period = columns in ("period", self.plan.every) and self.plan.every is not None
         if not by_period and columns not in self.plan.by:
             raise UsageError(
-                "the plan does not split by this column", code="HG1403", where="columns", value=columns,
+                "the plan does not split by this column", code="HG1503", where="columns", value=columns,
                 expected=", ".join((*self.plan.by, *(["period"] if self.plan.every else []))) or "by=... or every=...",
                 hint="--every week for periods, --by COLUMN for a segment",
             )  # fmt: skip
         if not by_period and len(self.plan.by) > 1 and values not in ADDITIVE:
             raise UsageError(
-                f"{values} of one column do not follow from those of several", code="HG1405", where="by",
+                f"{values} of one column do not follow from those of several", code="HG1505", where="by",
                 value=", ".join(self.plan.by), hint=f"run with --by {columns} alone",
             )  # fmt: skip
         first = thing.removesuffix("s")
@@ -156,7 +158,7 @@ class Heat:
         for part in (table, totals):
             if values not in part.column_names or (part.num_rows and part[values].null_count):
                 need = "--distinct users and a user column" if values == "users" else finish.UNLOCK
-                raise UsageError(f"{values} were not counted", code="HG1404", where="values", hint=f"needs {need}")
+                raise UsageError(f"{values} were not counted", code="HG1504", where="values", hint=f"needs {need}")
         distinct = values not in ADDITIVE
         column = "period" if by_period else columns
         if column == first:
@@ -199,21 +201,21 @@ class Heat:
         page : may be left out where there is one. bucket : the width bucket; None: the one with the most events.
         where : {segment column: value}; period : its label; both need a plan that splits by them.
         value : "events", or "sessions" (distinct, each counted once a cell).
-        Errors: UsageError HG1410..HG1416, with what there is to choose from.
+        Errors: UsageError HG1510..HG1516, with what there is to choose from.
         """
-        _choice("layer", layer, LAYERS, "HG1410")
+        _choice("layer", layer, LAYERS, "HG1510")
         if layer not in self.plan.maps or not self.state.maps:
             refusal = next(iter(self.refusals()), "")
             raise UsageError(
-                f"there is no map of {layer}", code="HG1411", where="layer", value=layer,
+                f"there is no map of {layer}", code="HG1511", where="layer", value=layer,
                 hint=refusal if not self.state.maps else nearest(layer, self.plan.maps),
             )  # fmt: skip
-        _choice("value", value, ("events", "sessions"), "HG1412")
+        _choice("value", value, ("events", "sessions"), "HG1512")
         if value == "sessions" and (
             self.state.session_ids is None or (layer == "moves" and not self.plan.moves_sessions)
         ):
             raise UsageError(
-                "sessions were not counted in the cells of this map", code="HG1412", where="value", value=value,
+                "sessions were not counted in the cells of this map", code="HG1512", where="value", value=value,
                 hint="moves_sessions=True in the plan" if self.state.session_ids is not None else finish.UNLOCK,
             )  # fmt: skip
         split = bool(where) or period is not None
@@ -227,15 +229,15 @@ class Heat:
         if bucket is None:
             events = np.bincount(maps.keys[rows, -1], maps.values[rows, 0], minlength=len(BUCKETS))
             bucket = BUCKETS[int(events.argmax())]
-        _choice("bucket", bucket, BUCKETS, "HG1413")
+        _choice("bucket", bucket, BUCKETS, "HG1513")
         rows = rows[maps.keys[rows, -1] == BUCKETS.index(bucket)]
         if not len(rows):
             raise UsageError(
-                "there is no such map", code="HG1414", where="bucket", value=bucket, hint="see heat.layers()"
+                "there is no such map", code="HG1514", where="bucket", value=bucket, hint="see heat.layers()"
             )
         if value == "sessions" and len(rows) > 1:
             raise UsageError(
-                "distinct sessions of several maps do not add up", code="HG1415", where="where / period",
+                "distinct sessions of several maps do not add up", code="HG1515", where="where / period",
                 value=f"{len(rows)} maps", hint="name a value for " + ", ".join(finish.shown(d) for d in maps.dims[1:]),
             )  # fmt: skip
         return self._grid(maps, rows, layer, value, page=page, bucket=bucket, fixed=fixed, period=period, where=where)
@@ -273,7 +275,7 @@ class Heat:
         """Rows whose dimension has the wanted name; None is allowed where there is only one."""
         if dim not in maps.dims:
             raise UsageError(
-                f"the maps are not split by {finish.shown(dim)}", code="HG1416", where=finish.shown(dim), value=wanted,
+                f"the maps are not split by {finish.shown(dim)}", code="HG1516", where=finish.shown(dim), value=wanted,
                 hint="run with --by or --every for it",
             )  # fmt: skip
         codes = maps.keys[rows, maps.dims.index(dim)]
@@ -283,7 +285,7 @@ class Heat:
             wanted = there[0]
         if wanted is None or wanted not in there:
             raise UsageError(
-                f"no map of {layer} for this {finish.shown(dim)}", code="HG1414", where=finish.shown(dim),
+                f"no map of {layer} for this {finish.shown(dim)}", code="HG1514", where=finish.shown(dim),
                 value=wanted, expected=f"one of {len(there)}", hint=nearest(wanted or "", there),
             )  # fmt: skip
         return rows[codes == names.index(wanted)], wanted

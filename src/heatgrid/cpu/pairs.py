@@ -10,7 +10,6 @@ from heatgrid.cpu.ids import spread
 from heatgrid.cpu.jit import tight
 
 
-
 @tight
 def pair_ids(a: Any, b: Any, start: Any, table: Any, keys: Any, count: Any, out: Any) -> Any:
     """out[i] = id of (a[i], b[i]), -1 if either is negative.

@@ -84,6 +84,22 @@ def room_for_two(pool: Any, pool_state: Any, heads: Any, s: Any) -> Any:
 
 
 @tight
+def drop_seen(
+    order: Any, start: Any, ready: Any, slot: Any, event: Any, mark: Any, heads: Any, pool: Any, pool_state: Any
+) -> Any:  # fmt: skip
+    """slot[i] = mark for accepted rows whose event is in the one set already. Returns where the pool must grow."""
+    for k in range(start, ready):
+        i = order[k]
+        if slot[i] >= 0 and event[i] != 0:
+            new = add(pool, pool_state, heads, 0, event[i])
+            if new < 0:
+                return k
+            if new == 0:
+                slot[i] = mark
+    return ready
+
+
+@tight
 def free(pool: Any, pool_state: Any, heads: Any, slots: Any) -> None:
     """Give back the regions of closed sessions."""
     for i in range(slots.shape[0]):

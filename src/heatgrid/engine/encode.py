@@ -35,7 +35,7 @@ class Needs:
     def of(cls, plan: Plan, available: set[str], others: Sequence[str] = ()) -> Needs:
         if "time" not in available:
             raise InputError(
-                "no time column", code="HG2201", where="columns", expected="a column for `time`",
+                "no time column", code="HG2601", where="columns", expected="a column for `time`",
                 hint=f"--map time=COLUMN; {nearest('time', sorted(available))}",
             )  # fmt: skip
         wanted = ["time", "seq", "session", "tab", "view", "page", "kind", "feature", "event_id", "count"]
@@ -192,7 +192,7 @@ class Encoder:
             self._rows(get, "tab", fresh("tab"))
         if self.has_sessions and "view" in self._has:
             self._rows(get, "view", fresh("view"))
-        if self.has_sessions and self.plan.dedupe == "rows":
+        if self.plan.dedupe == "rows":
             self._row_ids(get, fresh("event"), np.empty(n, np.int64))
         elif self.has_sessions and "event_id" in self._has:
             self._rows(get, "event_id", fresh("event"))
@@ -232,7 +232,7 @@ class Encoder:
             return np.full(n, null)
         elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             raise InputError(
-                f"the column for {name} does not hold numbers", code="HG2203", where=name, value=str(kind),
+                f"the column for {name} does not hold numbers", code="HG2603", where=name, value=str(kind),
                 expected="integers or floats", hint="--coerce reads text as numbers and counts what fails as invalid",
             )  # fmt: skip
         out = values_of(column).astype(np.float64)

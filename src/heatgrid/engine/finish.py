@@ -132,7 +132,7 @@ def table_name(state: State, thing: str, by: bool, every: bool) -> str:
     things = state.plan.tables
     if thing not in things:
         raise UsageError(
-            f"the plan has no table of {thing}", code="HG1401", where="tables", value=thing,
+            f"the plan has no table of {thing}", code="HG1501", where="tables", value=thing,
             hint=nearest(thing, things),
         )  # fmt: skip
     return "|".join((thing, *(["segment"] if by else []), *(["period"] if every else [])))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from heatgrid.cpu import areas, columns
+from heatgrid.cpu import areas, columns, scan, sets
 from heatgrid.engine.block import Array, Block, Buffers, absent
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import LateBuffer
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.usage import Usage
-from heatgrid.engine.sessions import Closer, Sessions
+from heatgrid.engine.sessions import Closer, Sessions, Sets
 from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, WAKING
 from heatgrid.words.ledger import Ledger
@@ -41,6 +41,9 @@ class Fold:
             else None
         )
         self.accepted = 0
+        self.duplicates = 0
+        self._seen = Sets()
+        self._seen.resize(1)
         self._none_page = encoder.pages.null_code() if encoder.has_page else -1
         self._bounds = np.array([2**63 - 1, -(2**63)], np.int64)
         self._kind_counts = np.zeros(0, np.int64)
@@ -107,6 +110,7 @@ class Fold:
                 # no run to carry the scroll forward in: a null is 0
                 c["y"] += np.nan_to_num(c["scroll"]) * (1 - c["fixed"] if len(c["fixed"]) else 1)
             order, ready = self.late.order(block, last=last)
+            self._drop_seen(c, order, ready)
         else:
             self.sessions.assign(block, self.late.held_slots)
             self.late.fill(block)
@@ -138,6 +142,19 @@ class Fold:
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
+
+    def _drop_seen(self, c: dict[str, Array], order: Array, ready: int) -> None:
+        """Without sessions, rows that are to count once (dedupe="rows") are kept in one set for the whole input."""
+        at = 0
+        while len(c["event"]):
+            at = sets.drop_seen(
+                order, at, ready, c["slot"], c["event"], scan.DUPLICATE, self._seen.heads, self._seen.pool,
+                self._seen.state,
+            )  # fmt: skip
+            if at >= ready:
+                break
+            self._seen.grow()
+        self.duplicates += int((c["slot"] == scan.DUPLICATE).sum()) if len(c["event"]) else 0
 
     def _viewport(self, c: dict[str, Array]) -> bool:
         """Whether y still lacks the scroll."""
@@ -175,6 +192,7 @@ class Fold:
             resumed = 0 if self.encoder.has_user_only else resumed
             totals = {"sessions": sessions, "resumed": resumed, "views": views}
             ledger.reject("duplicate", duplicates)
+        ledger.reject("duplicate", self.duplicates)
         ledger.accepted = self.accepted
         mul, div = self._ms
         bounds = (int(self._bounds[0]) * mul // div, int(self._bounds[1]) * mul // div) if self.accepted else None

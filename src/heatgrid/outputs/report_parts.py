@@ -42,7 +42,7 @@ def level_styles(cmap: str) -> str:
             red, green, blue = shades[level * 255 // (LEVELS - 1)].tolist()
             ink = "#fff" if luminance((red, green, blue)) < 0.19 else "#14141a"
             lines.append(f".h{level}{{background:#{red:02x}{green:02x}{blue:02x};color:{ink}}}")
-    bars = [f".b{i}{{background-size:{100 * i / BARS:g}% 3px}}" for i in range(1, BARS + 1)]
+    bars = [f".b{i}{{background-size:{80 * i / BARS:g}% 3px}}" for i in range(1, BARS + 1)]
     return "\n".join([*rules["light"], "@media (prefers-color-scheme:dark){", *rules["dark"], "}", *bars])
 
 

@@ -189,9 +189,10 @@ class Events:
         self, deliver: Deliver, threads: int, order: list[int], failed: set[int], opened: dict[int, Opened]
     ) -> Generator[tuple[int, Task], None, None]:
         """The tasks of every part in turn; a part that cannot go on ends with a task that raises why."""
+        repeats: dict[str, bool] = {}
         for rank in order:
             part = self.parts[rank]
-            job = Job(replace(deliver, loose=part.loose), threads, opened.setdefault(rank, Opened()))
+            job = Job(replace(deliver, loose=part.loose), threads, opened.setdefault(rank, Opened()), repeats)
             try:
                 if part.identity is not None:
                     part.identity.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ class Footer:
     """The footer of an open file.
 
     Arrow's Python view of a column chunk ends the process where the chunk's metadata contradicts itself; its decoder
-    raises. So one row of the chunk is decoded before its metadata is looked at: a page, a few milliseconds.
+    raises. So the decoder opens a chunk, for a batch of no rows, before its metadata is looked at.
     """
 
     def __init__(self, file: pq.ParquetFile, schema: pa.Schema, name: str) -> None:
@@ -37,19 +38,24 @@ class Footer:
     def rows(self, index: int) -> int:
         return int(self.metadata.row_group(index).num_rows)
 
-    def _chunk(self, index: int, path: str) -> pq.ColumnChunkMetaData | None:
-        leaf = self._leaves.get(path)
-        if leaf is None or self.rows(index) == 0:
-            return None
-        if (index, path) not in self._safe:
-            place = f"{self.name}, row group {index}"
-            with reading(place):
-                first = next(self.file.iter_batches(1, row_groups=[index], columns=[path], use_threads=False), None)
-            announced = self.metadata.schema.column(leaf).physical_type
-            if first is None or self.metadata.row_group(index).column(leaf).physical_type != announced:
+    def look(self, index: int, paths: Iterable[str]) -> None:
+        """Make the metadata of some columns of a row group safe to look at, in one go."""
+        unseen = [path for path in paths if path in self._leaves and (index, path) not in self._safe]
+        if not unseen or self.rows(index) == 0:
+            return
+        place = f"{self.name}, row group {index}"
+        leaves = [self._leaves[path] for path in unseen]
+        with reading(place):
+            next(self.file.reader.iter_batches(0, [index], column_indices=leaves, use_threads=False), None)
+        group = self.metadata.row_group(index)
+        for path, leaf in zip(unseen, leaves, strict=True):
+            if group.column(leaf).physical_type != self.metadata.schema.column(leaf).physical_type:
                 raise corrupt(place, f"column {path!r} is not what the schema says")
             self._safe.add((index, path))
-        return self.metadata.row_group(index).column(leaf)
+
+    def _chunk(self, index: int, path: str) -> pq.ColumnChunkMetaData | None:
+        self.look(index, (path,))
+        return self.metadata.row_group(index).column(self._leaves[path]) if (index, path) in self._safe else None
 
     def bounds(self, index: int, path: str) -> Bounds | None:
         """Ends and nulls of a column in a row group; None where nothing is known of it."""
@@ -73,10 +79,8 @@ class Footer:
             return False
         return bool(chunk.has_dictionary_page or chunk.total_uncompressed_size <= _SHORT * self.rows(0))
 
-    def width(self, paths: list[str]) -> int:
-        """Bytes of a decoded row of some columns, about, by the first row group."""
-        if self.groups == 0 or self.rows(0) == 0:
-            return 0
-        below = [leaf for leaf in self._leaves if any(f"{leaf}.".startswith(f"{path}.") for path in paths)]
-        chunks = [self._chunk(0, leaf) for leaf in below]
-        return sum(8 + chunk.total_uncompressed_size // self.rows(0) for chunk in chunks if chunk is not None)
+    def decoded(self, index: int, paths: list[str]) -> int:
+        """Bytes of some columns of a row group once they are decoded, about and rather too many."""
+        group = self.metadata.row_group(index)
+        below = sum(any(f"{leaf}.".startswith(f"{path}.") for path in paths) for leaf in self._leaves)
+        return below * (8 * self.rows(index) + group.total_byte_size // max(1, len(self._leaves)))

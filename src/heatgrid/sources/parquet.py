@@ -89,13 +89,12 @@ class ParquetPart:
         with file:
             footer = Footer(file, self.own, self.path)
             wanted = self._wanted(job, footer)
-            width = footer.width(wanted.columns)
             few = footer.groups < 2 * job.threads
             for index in range(footer.groups):
                 rows = footer.rows(index)
                 if self._ruled_out(job, footer, index):
                     yield partial(self._skipped, job, rows)
-                elif rows * width > _WHOLE_BYTES:
+                elif footer.decoded(index, wanted.columns) > _WHOLE_BYTES:
                     yield from self._streamed(job, footer.metadata, wanted, index)
                 else:
                     yield partial(self._whole, job, footer.metadata, wanted, index, few)
@@ -106,7 +105,6 @@ class ParquetPart:
 
     def _wanted(self, job: Job, footer: Footer) -> _Wanted:
         columns = []
-        texts = []
         keys = {}
         for path in job.deliver.paths:
             top = split_path(self.schema.names, path)[0]
@@ -114,9 +112,12 @@ class ParquetPart:
                 keys[top] = self.keys[top]
             elif type_of(self.own, path) is not None:
                 columns.append(path)
-                if path != job.deliver.time_path and footer.repeats(path):
-                    texts.append(path)
-        return _Wanted(columns, texts, keys)
+        names = [path for path in columns if path != job.deliver.time_path]
+        unknown = [path for path in names if path not in job.repeats]
+        if footer.groups:
+            footer.look(0, unknown)
+            job.repeats.update({path: footer.repeats(path) for path in unknown})
+        return _Wanted(columns, [path for path in names if job.repeats.get(path)], keys)
 
     def _whole(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int, few: bool) -> list[Piece]:
         place = self._place(index)
@@ -161,6 +162,7 @@ class ParquetPart:
         if where is None:
             return False
         rows = footer.rows(index)
+        footer.look(index, where.columns)
         bounds = {}
         for path in where.columns:
             if path in self.keys:

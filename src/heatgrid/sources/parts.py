@@ -63,11 +63,13 @@ class Opened:
 
 @dataclass(frozen=True)
 class Job:
-    """One scan of one part: what to deliver, on how many threads, and what is open for it."""
+    """One scan of one part: what to deliver, on how many threads, what is open for it, what is known of it."""
 
     deliver: Deliver
     threads: int
     opened: Opened
+    repeats: dict[str, bool]
+    """Which text columns are worth a dictionary, by the first Parquet file of the scan."""
 
 
 class Part(Protocol):

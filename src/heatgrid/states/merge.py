@@ -15,7 +15,7 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
     """A new state of all that a and b counted. Both must be canonical.
 
     same_run : parts of one run, cut by session: the proof by ids is not needed.
-    Errors: UsageError HG1301..HG1305.
+    Errors: UsageError HG1601..HG1605.
     """
     refuse_unlike(a, b)
     if not same_run:
@@ -41,20 +41,20 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
 def refuse_unlike(a: State, b: State) -> None:
     if a.metrics_version != b.metrics_version:
         raise UsageError(
-            "the states were counted by different definitions", code="HG1301", where="metrics_version",
+            "the states were counted by different definitions", code="HG1601", where="metrics_version",
             value=f"{a.metrics_version} and {b.metrics_version}", hint="build both anew with this version",
         )  # fmt: skip
     if a.plan.hash() != b.plan.hash():
         mine, other = a.plan.as_dict(), b.plan.as_dict()
         unlike = [k for k in mine if mine[k] != other.get(k)]
         raise UsageError(
-            "the states were counted by different plans", code="HG1302", where=", ".join(unlike) or "plan",
+            "the states were counted by different plans", code="HG1602", where=", ".join(unlike) or "plan",
             value="; ".join(f"{k}: {mine[k]!r} and {other.get(k)!r}" for k in unlike),
             hint="build both with the same options",
         )  # fmt: skip
     if (a.session_ids is None) != (b.session_ids is None):
         raise UsageError(
-            "one state has sessions and the other has none", code="HG1303", where="session",
+            "one state has sessions and the other has none", code="HG1603", where="session",
             hint="map a session or user column in both",
         )  # fmt: skip
 
@@ -64,7 +64,7 @@ def refuse_overlap(a: State, b: State) -> None:
     twice = [str(i["name"]) for i in a.inputs if i in b.inputs]
     if twice:
         raise UsageError(
-            "the same input is in both states", code="HG1304", where="inputs", value=", ".join(twice[:5]),
+            "the same input is in both states", code="HG1604", where="inputs", value=", ".join(twice[:5]),
             expected="inputs that differ", hint="merge states of different files",
         )  # fmt: skip
     if a.session_ids is None or b.session_ids is None:
@@ -72,7 +72,7 @@ def refuse_overlap(a: State, b: State) -> None:
     both = len(a.session_ids) + len(b.session_ids) - len(_unique(np.concatenate([a.session_ids, b.session_ids])))
     if both:
         raise UsageError(
-            "some sessions are in both states", code="HG1305", where="session", value=f"{both:,} sessions",
+            "some sessions are in both states", code="HG1605", where="session", value=f"{both:,} sessions",
             expected="states that were cut between sessions: their dwell, visits and distinct counts would be wrong",
             hint="build one state from all the files: heatgrid build A B -o AB.heat",
         )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from heatgrid.cpu import tiles
@@ -57,7 +59,7 @@ class MapMeasure:
         head[: len(self._waiting_head)] = self._waiting_head
         self._waiting_head = head
 
-    def _state(self) -> tuple[Array, ...]:
+    def _state(self) -> tuple[Any, ...]:
         sets = self.sets
         none = np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
         pool = (sets.heads, sets.pool, sets.state) if sets is not None else none
