@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import heatgrid as hg
 from answers import cells_of, differences, of_heat, of_oracle, run_engine, table_of
 from heatgrid.demo.generate import generate, write
+from heatgrid.engine import periods
 from heatgrid.words.errors import HeatgridError
 from oracle import sql
 from strategies import Input, event_files, in_order, plans, shapes
@@ -165,3 +166,13 @@ def test_periods_across_a_year_of_clock_changes(zone, every):
     changes = [start + 86_400 * day for day in (66, 67, 93, 94, 113, 276, 297, 303, 304)]
     rows += [{"time": day + 1800 * half, "session": "s"} for day in changes for half in range(48)]
     agree(rows, {"every": every, "tz": zone}, unit="s")
+
+
+@pytest.mark.parametrize("time", [None, 0, 2**33 * 1000])
+def test_rejected_times_make_no_periods(time, monkeypatch):
+    """One row without a time must not name every hour since 1970."""
+    label, made = periods.Periods._label, []
+    monkeypatch.setattr(periods.Periods, "_label", lambda self, start: made.append(start) or label(self, start))
+    rows = [{"time": t, "session": "s", "page": "/a"} for t in (T0, time, T0 + 3_600_000)]
+    agree(rows, {"every": "hour"})
+    assert 2 <= len(made) <= 10

@@ -288,6 +288,7 @@ def test_files_may_differ_in_columns_and_types(tmp_path: Path) -> None:
     table = dump(10)
     write(tmp_path / "a.parquet", table.drop(["country"]))
     changed = table.set_column(4, "x", table["x"].cast(pa.float64()))
+    changed = changed.set_column(2, "page", pa.array(range(10)))
     seconds = changed["timestamp"].cast(pa.timestamp("ms"), safe=False).cast(pa.timestamp("ms", "UTC"))
     write(tmp_path / "b.parquet", changed.set_column(0, "timestamp", seconds))
     events = open_events(tmp_path)
@@ -296,6 +297,7 @@ def test_files_may_differ_in_columns_and_types(tmp_path: Path) -> None:
     assert found[0].batch["country"].null_count == 10
     assert found[0].batch.schema.names == found[1].batch.schema.names
     assert found[1].batch["x"].to_pylist() == table["x"].to_pylist()
+    assert found[1].batch["page"].to_pylist() == list(range(10))
     assert any("viewport_w = viewport_width" in note for note in events.notes)
 
 

@@ -41,6 +41,28 @@ def fill_where_null(bits: Any, bit_offset: Any, value: Any, out: Any) -> None:
 
 
 @tight
+def copy_numbers(values: Any, bits: Any, bit_offset: Any, null: Any, out: Any) -> None:
+    """out[i] = values[i] as float64, `null` where the validity bit is 0: eight rows a byte of the bitmap, selects."""
+    n = values.shape[0]
+    if bits.shape[0] == 0:
+        for i in range(n):
+            out[i] = values[i]
+        return
+    i = 0
+    while i < n and (i + bit_offset) & 7:
+        out[i] = values[i] if (bits[(i + bit_offset) >> 3] >> ((i + bit_offset) & 7)) & 1 else null
+        i += 1
+    while i + 8 <= n:
+        byte = bits[(i + bit_offset) >> 3]
+        for k in range(8):
+            out[i + k] = values[i + k] if (byte >> k) & 1 else null
+        i += 8
+    while i < n:
+        out[i] = values[i] if (bits[(i + bit_offset) >> 3] >> ((i + bit_offset) & 7)) & 1 else null
+        i += 1
+
+
+@tight
 def check_time(time: Any, bits: Any, bit_offset: Any, first: Any, last: Any, ok: Any) -> Any:
     """Mark rows whose time is null or outside [first, last); they take the time before them, so that they
     are never late. Returns how many."""
@@ -89,13 +111,18 @@ def check_count(count: Any, weight: Any, ok: Any) -> Any:
 def tally(order: Any, ready: Any, slot: Any, codes: Any, time: Any, counts: Any, bounds: Any) -> Any:
     """counts[codes[i]] += 1 and bounds = (first, last) time over accepted rows order[:ready]; returns how many."""
     n = 0
+    first = bounds[0]
+    last = bounds[1]
     for k in range(ready):
         i = order[k]
-        if slot[i] >= 0:
-            n += 1
-            counts[codes[i]] += 1
-            bounds[0] = min(bounds[0], time[i])
-            bounds[1] = max(bounds[1], time[i])
+        there = slot[i] >= 0
+        n += there
+        counts[codes[i]] += there
+        t = time[i]
+        first = t if there and t < first else first
+        last = t if there and t > last else last
+    bounds[0] = first
+    bounds[1] = last
     return n
 
 

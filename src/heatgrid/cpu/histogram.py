@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from heatgrid.cpu.intrinsics import leading_zeros
 from heatgrid.cpu.jit import fused
 
 OCTAVES = 58
@@ -16,26 +17,7 @@ WIDTH = 64
 @fused
 def octave_of(v: Any) -> Any:
     """0 below 64, else 1 + how often v can be halved before it is below 128."""
-    e = 0
-    if v >= np.int64(64) << 32:
-        e += 32
-        v >>= 32
-    if v >= np.int64(64) << 16:
-        e += 16
-        v >>= 16
-    if v >= 64 << 8:
-        e += 8
-        v >>= 8
-    if v >= 64 << 4:
-        e += 4
-        v >>= 4
-    if v >= 64 << 2:
-        e += 2
-        v >>= 2
-    if v >= 64 << 1:
-        e += 1
-        v >>= 1
-    return e + 1 if v >= 64 else 0
+    return max(np.int64(0), 58 - leading_zeros(np.int64(v) | 1))
 
 
 @fused

@@ -121,13 +121,10 @@ def scan(
             slots[s, RUN] = r
 
         kind_flags = flag_of_kind[kind[i]]
-        step = 0
-        if not first and not runs[r, HIDDEN]:
-            step = min(ms - runs[r, MS], idle)
-        if kind_flags & 4:
-            runs[r, HIDDEN] = 0
-        if kind_flags & 2:
-            runs[r, HIDDEN] = 1
+        hidden = runs[r, HIDDEN]
+        step = 0 if first or hidden else min(ms - runs[r, MS], idle)
+        # kinds come in no order: arithmetic, not branches
+        runs[r, HIDDEN] = (hidden & ~(kind_flags >> 2)) | ((kind_flags >> 1) & 1)
 
         f = 0
         p = page[i] if page.shape[0] else 0

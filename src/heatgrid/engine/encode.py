@@ -122,7 +122,7 @@ class Encoder:
             fresh("seq")[:] = self._seq(get, n)
         for source, name in (("x", "x"), ("y", "y"), ("viewport_w", "width"), ("scroll_y", "scroll")):
             if source in self._has:
-                fresh(name)[:] = self._number(get, source, n)
+                self._number(get, source, n, out=fresh(name))
         if "viewport_w" in self._has:
             columns.width_buckets(cols["width"][lead:], self._edges, fresh("bucket"))
         if "fixed" in self._has:
@@ -219,26 +219,38 @@ class Encoder:
             IdHashes().rows(_comparable(column), other_lo, other_hi)
             ids.mix_into(lo, hi, other_lo, other_hi)
 
-    def _number(self, get: dict[str, pa.Array], name: str, n: int, null: float = np.nan) -> npt.NDArray[np.float64]:
+    def _number(
+        self,
+        get: dict[str, pa.Array],
+        name: str,
+        n: int,
+        null: float = np.nan,
+        out: npt.NDArray[np.float64] | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """A numeric column as float64, into ``out`` where given."""
+        if out is None:
+            out = np.empty(n)
         column = get.get(name)
         if column is None:
-            return np.full(n, null)
+            out[:] = null
+            return out
         kind = column.type
         if pa.types.is_boolean(kind):
             column = column.cast(pa.uint8())
         elif pa.types.is_decimal(kind) or pa.types.is_float16(kind) or pa.types.is_dictionary(kind):
             column = pc.cast(column.dictionary_decode() if pa.types.is_dictionary(kind) else column, pa.float64())
         elif pa.types.is_null(kind):
-            return np.full(n, null)
+            out[:] = null
+            return out
         elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             raise InputError(
                 f"the column for {name} does not hold numbers", code="HG2603", where=name, value=str(kind),
                 expected="integers or floats", hint="--coerce reads text as numbers and counts what fails as invalid",
             )  # fmt: skip
-        out = values_of(column).astype(np.float64)
-        bits, offset = bitmap(column)
-        if len(bits):
-            columns.fill_where_null(bits, offset, null, out)
+        values = values_of(column)
+        if values.dtype not in (np.float32, np.float64):
+            values = values.astype(np.float64)
+        columns.copy_numbers(values, *bitmap(column), null, out)
         return out
 
     def _seq(self, get: dict[str, pa.Array], n: int) -> npt.NDArray[np.int64]:

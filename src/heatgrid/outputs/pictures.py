@@ -121,10 +121,10 @@ def map_subtitle(grid: Grid) -> str:
     if meta.get("bucket") not in (None, ""):
         parts.append("width unknown" if meta["bucket"] == "unknown" else f"width {meta['bucket']} px")
     if meta.get("period"):
-        parts.append(str(meta["period"]))
+        parts.append(short(str(meta["period"]), 30))
     where = meta.get("where")
     if isinstance(where, dict):
-        parts += [f"{key} = {short(str(value), 30)}" for key, value in sorted(where.items())]
+        parts += [f"{short(str(key), 30)} = {short(str(value), 30)}" for key, value in sorted(where.items())]
     if meta.get("frame"):
         parts.append(f"frame: {meta['frame']}")
     return " · ".join(parts)

@@ -83,4 +83,4 @@ class Footer:
         """Bytes of some columns of a row group once they are decoded, about and rather too many."""
         group = self.metadata.row_group(index)
         below = sum(any(f"{leaf}.".startswith(f"{path}.") for path in paths) for leaf in self._leaves)
-        return below * (8 * self.rows(index) + group.total_byte_size // max(1, len(self._leaves)))
+        return below * (8 * self.rows(index) + int(group.total_byte_size) // max(1, len(self._leaves)))

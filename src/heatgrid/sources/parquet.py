@@ -114,7 +114,7 @@ class ParquetPart:
                 columns.append(path)
         names = [path for path in columns if path != job.deliver.time_path]
         unknown = [path for path in names if path not in job.repeats]
-        if footer.groups:
+        if footer.groups and footer.rows(0):
             footer.look(0, unknown)
             job.repeats.update({path: footer.repeats(path) for path in unknown})
         return _Wanted(columns, [path for path in names if job.repeats.get(path)], keys)
