@@ -111,7 +111,8 @@ class Made:
         grid = values.astype(np.int64)
         used = int(grid.sum())
         meta = {
-            "layer": layer, "page": page, "bucket": bucket, "fixed": fixed, "period": None, "where": None, "events": used,
+            "layer": layer, "page": page, "bucket": bucket, "fixed": fixed, "period": None, "where": None,
+            "events": used,
             "sessions": None if layer == "moves" else self.sessions, "viewport_w": wide, "frame": "page (assumed)",
             "min_sessions": 0, "withheld": 0,
         }  # fmt: skip
@@ -125,7 +126,8 @@ class Made:
             (name, week, 900 // (i + 1) - 10 * j) for i, name in enumerate(names) for j, week in enumerate(weeks)
         ]
         return Matrix.build(
-            [e[0] for e in entries], [e[1] for e in entries], [max(0, e[2]) for e in entries], value=values, row_name=rows,
+            [e[0] for e in entries], [e[1] for e in entries], [max(0, e[2]) for e in entries], value=values,
+            row_name=rows,
             column_name=columns, declared=["never used"] if rows == "feature" else [], n=self.sessions,
             row_totals={name: 1800 // (i + 1) for i, name in enumerate(names)},
         )  # fmt: skip
@@ -190,8 +192,8 @@ def test_the_folder_holds_what_it_should(tmp_path: Path) -> None:
 def test_the_first_screen_says_the_run_in_one_sentence(tmp_path: Path) -> None:
     page, _ = made_page(tmp_path)
     assert (
-        "1,834 sessions made 203,000 events on 4 pages and 6 features from 1 Sep 2026 to 1 Oct 2026 (UTC). 99.0 % of the "
-        "205,000 rows read were used, 0.5 % were filtered out, 0.5 % rejected (duplicate 100, time 900)."
+        "1,834 sessions made 203,000 events on 4 pages and 6 features from 1 Sep 2026 to 1 Oct 2026 (UTC). "
+        "99.0 % of the 205,000 rows read were used, 0.5 % were filtered out, 0.5 % rejected (duplicate 100, time 900)."
     ) in page.text
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from heatgrid.api import run
 from heatgrid.sources.events import open_events
 from heatgrid.words.errors import InputError, UsageError
+from heatgrid.words.plan import Plan
 
 COLUMNS = ("feature", "dwell_ms", "visits", "sessions", "events")
 
@@ -46,8 +47,8 @@ def dwell(
             value=", ".join(f"{name} {n:,}" for name, n in lengths.items()), expected="one row each",
         )  # fmt: skip
     events = open_events(pa.table(columns), time_range=(1, 9999))
-    options = {"maps": (), "tables": ("features",), "idle_ms": idle_ms, "time_range": None}
-    heat = run(events, order=order, backend=backend, **options)
+    plan = Plan(maps=(), tables=("features",), idle_ms=idle_ms, time_range=None)
+    heat = run(events, plan, order=order, backend=backend)
     return heat.features.select(COLUMNS).replace_schema_metadata({"heatgrid": json.dumps(heat.ledger.as_dict())})
 
 

@@ -25,7 +25,7 @@ class Block:
     """Arrays of ``lead + n`` rows; the first ``lead`` are for rows held back from the block before.
 
     An absent column is an array of length 0. ``index`` (n rows) with ``lo, hi`` names each row's session;
-    ``ok`` is 0 for rejected rows.
+    ``ok`` is 0 for rejected rows. ``read`` counts the rows of the input up to the block's end.
     """
 
     n: int
@@ -35,9 +35,20 @@ class Block:
     index: npt.NDArray[np.int32]
     lo: npt.NDArray[np.int64]
     hi: npt.NDArray[np.int64]
+    read: int = 0
 
     def __getitem__(self, name: str) -> Array:
         return self.columns[name]
+
+    def set_lead(self, lead: int) -> None:
+        """Leave room for so many rows: a block is made before it is known how many the one before holds back."""
+        for name, column in self.columns.items():
+            if len(column) and lead <= self.lead:
+                self.columns[name] = column[self.lead - lead :]
+            elif len(column):
+                self.columns[name] = np.empty(lead + self.n, column.dtype)
+                self.columns[name][lead:] = column[self.lead :]
+        self.lead = lead
 
     @property
     def rows(self) -> int:

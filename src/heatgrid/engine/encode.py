@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from heatgrid.words.plan import BUCKET_EDGES, Plan
 
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MAX_TIME = 2**62
+AHEAD = 3
+"""Blocks that may be alive at once: one is folded while the next ones are encoded."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Encoder:
         self.period_names = NameCodes()
         self.periods = Periods(plan.every, plan.tz, self.ticks, self.period_names) if plan.every else None
         self._ids = {name: IdHashes() for name in ("session", "user", "tab", "view", "event_id")}
-        self._buffers = Buffers()
+        self._ring = deque(Buffers() for _ in range(AHEAD))
         self._has = has
         self._ranked = ranked
         self._edges = np.array(BUCKET_EDGES, np.float64)
@@ -92,7 +95,11 @@ class Encoder:
             self._range = _year(years[0]) * self.ticks, _year(years[1]) * self.ticks
 
     def encode(self, chunk: Chunk, lead: int) -> Block:
-        """Raises InputError for columns of a type that cannot be what they are mapped to."""
+        """The block's arrays are used again for the third block after it.
+
+        Raises InputError for columns of a type that cannot be what they are mapped to.
+        """
+        self._ring.append(buffers := self._ring.popleft())
         batch = chunk.batch
         n = batch.num_rows
         self.ledger.read += chunk.read
@@ -102,7 +109,7 @@ class Encoder:
         cols = {name: absent(name) for name in DTYPES}
 
         def fresh(name: str) -> Array:
-            cols[name] = self._buffers.take(name, lead + n)
+            cols[name] = buffers.take(name, lead + n)
             return cols[name][lead:]
 
         ok = np.ones(n, np.uint8)
@@ -130,7 +137,7 @@ class Encoder:
         if self.periods is not None:
             self.periods.encode(cols["time"][lead:], fresh("period"))
         fresh("slot")
-        return Block(n, lead, cols, ok, index, lo, hi)
+        return Block(n, lead, cols, ok, index, lo, hi, self.ledger.read)
 
     def _time(self, column: pa.Array, out: npt.NDArray[np.int64], ok: npt.NDArray[np.uint8]) -> None:
         out[:] = values_of(column)

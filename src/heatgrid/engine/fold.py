@@ -101,7 +101,8 @@ class Fold:
         return np.array(box, np.float64), np.array(pages, np.int32), np.array(features, np.int32)
 
     def push(self, block: Block, *, last: bool = False) -> None:
-        """Fold a block. Its ``lead`` must be the rows held back. Raises Disorder where the lane cannot go on."""
+        """Fold a block. Raises Disorder where the lane cannot go on."""
+        block.set_lead(self.late.rows)
         c = block.columns
         kind_flags = self._kind_flags()
         if self.sessions is None:

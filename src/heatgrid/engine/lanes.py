@@ -8,15 +8,17 @@ P: any order. All rows in memory, cut by session, each part sorted and folded al
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from heatgrid.cpu import late
 from heatgrid.engine.block import DTYPES, Array, Block, absent
-from heatgrid.engine.encode import Encoder, Needs
+from heatgrid.engine.encode import AHEAD, Encoder, Needs
 from heatgrid.engine.fold import Fold
 from heatgrid.engine.sessions import Disorder
 from heatgrid.states.merge import merge
@@ -30,6 +32,8 @@ ORDERS = ("auto", "time", "session", "any")
 BLOCK_ROWS = 1 << 17
 MAX_OPEN = 1 << 18
 PARTS_ROWS = 1 << 20
+SPARE = 1 << 12
+"""Rows left free in front of a block for those held back; more are rare, and then the block is copied."""
 Progress = Callable[[int, int | None], object]
 
 
@@ -105,7 +109,7 @@ class _Run:
             return (self.plan.lateness_ms,)
         return (-1, self.plan.lateness_ms)
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def _chunks(self) -> Generator[Chunk]:
         if self._spool:
             yield from self._spool
             return
@@ -130,18 +134,13 @@ class _Run:
         """Lanes T and S: one pass in the order of the input."""
         encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
         fold: Fold | None = None
-        chunks = self._chunks()
-        try:
-            for chunk in chunks:
-                block = encoder.encode(chunk, fold.late.rows if fold else 0)
+        with closing(self._blocks(encoder)) as blocks:
+            for block in blocks:
                 if fold is None:
                     wait = lateness if lateness >= 0 else self._sniff(block)
                     fold = Fold(self.plan, encoder, lateness=wait, max_open=self.max_open)
                 fold.push(block)
-                self._tell(encoder.ledger.read)
-        finally:
-            if isinstance(chunks, Iterator) and hasattr(chunks, "close"):
-                chunks.close()
+                self._tell(block.read)
         if fold is None:
             fold = Fold(self.plan, encoder, lateness=0, max_open=self.max_open)
         if fold.late.rows:
@@ -156,9 +155,32 @@ class _Run:
         _add_run_ledger(state, encoder.ledger)
         return state
 
+    def _blocks(self, encoder: Encoder) -> Generator[Block]:
+        """Encoded blocks in order; with two threads and more, a worker encodes the next ones meanwhile."""
+        chunks = self._chunks()
+
+        def one() -> Block | None:
+            chunk = next(chunks, None)
+            return None if chunk is None else encoder.encode(chunk, SPARE)
+
+        if self.threads == 1:
+            with closing(chunks):
+                while (block := one()) is not None:
+                    yield block
+            return
+        pool = ThreadPoolExecutor(1)
+        try:
+            coming = deque(pool.submit(one) for _ in range(AHEAD))
+            while (block := coming.popleft().result()) is not None:
+                yield block
+                coming.append(pool.submit(one))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            chunks.close()
+
     def _sniff(self, block: Block) -> int:
         """No buffer if the first block keeps time, or if its sessions stand one after the other (lane S)."""
-        backward = int(late.count_backward(block["time"], block.ok))
+        backward = int(late.count_backward(block["time"][block.lead :], block.ok))
         return 0 if backward == 0 or backward * 16 > block.n else self.plan.lateness_ms
 
     def _partitioned(self) -> State:

@@ -13,6 +13,7 @@ from heatgrid.outputs.report_parts import (
     level_styles,
     map_figure,
     matrix_section,
+    one,
     ramp_definition,
     text,
     usage_section,
@@ -64,7 +65,7 @@ def lead(content: Content) -> str:
     counts = [_count(about.get(name), name) for name in ("sessions", "users")]
     who = " of ".join(part for part in counts if part)
     events = _count(ledger.accepted, "events")
-    where = [_count(about.get(name), name) for name in ("pages", "features")]
+    where = [_count(about.get(name) or None, name) for name in ("pages", "features")]
     on = " and ".join(part for part in where if part)
     what = f"{who} made {events}" if who else events
     out = [what + (f" on {on}" if on else "")]
@@ -129,8 +130,9 @@ def _body(content: Content, cmap: str) -> list[str]:
 def _tiles(content: Content) -> str:
     about = content.summary
     shown = [(about.get(name), name) for name in ("sessions", "users", "views")]
-    shown += [(content.ledger.accepted, "events"), (about.get("pages"), "pages"), (about.get("features"), "features")]
-    tiles = "".join(f"<li><b>{value:,}</b><span>{name}</span></li>" for value, name in shown if value is not None)
+    shown += [(content.ledger.accepted, "events")]
+    shown += [(about.get(name) or None, name) for name in ("pages", "features")]
+    tiles = "".join(f"<li><b>{v:,}</b><span>{one(v, name)}</span></li>" for v, name in shown if v is not None)
     return f'<ul class="tiles">{tiles}</ul>'
 
 
@@ -222,7 +224,7 @@ def _footer(content: Content) -> str:
 
 
 def _count(value: object, name: str) -> str:
-    return "" if not isinstance(value, int) else f"{value:,} {name[:-1] if value == 1 else name}"
+    return "" if not isinstance(value, int) else f"{value:,} {one(value, name)}"
 
 
 def _percent(part: int, whole: int) -> str:

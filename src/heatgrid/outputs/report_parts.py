@@ -28,6 +28,11 @@ def text(value: object, width: int = 0) -> str:
     return escape(short(str(value), width) if width else visible(str(value)), quote=True)
 
 
+def one(count: int, name: str) -> str:
+    """``page`` for one, ``pages`` for any other number."""
+    return name.removesuffix("s") if count == 1 else name
+
+
 def name_cell(name: str, width: int = 60) -> str:
     """The head of a row; the whole name (up to 500 characters) in its title."""
     return f'<th scope="row" title="{text(name, 500)}">{text(name, width)}</th>'
@@ -185,9 +190,9 @@ def usage_section(rows: pa.Table, thing: str, n: int | None, time_name: str) -> 
         if n is None
         else f"n = {n:,} sessions" + (" (fewer than 30)" if n < SMALL else "")
     )
-    table_id = f"{thing}-table"
+    table_id, size = f"{thing}-table", f"{rows.num_rows:,} {one(rows.num_rows, 'rows')}"
     return (
-        f'<section id="{thing}s"><h2>{thing.capitalize()}s</h2><p class="n">{text(of_n)} · {rows.num_rows:,} rows</p>'
+        f'<section id="{thing}s"><h2>{thing.capitalize()}s</h2><p class="n">{text(of_n)} · {size}</p>'
         f'<div class="tools"><input type="search" data-table="{table_id}" placeholder="find a {thing}" '
         f'aria-label="find a {thing}"><span id="{table_id}-count" role="status">{len(data)} of {len(data)} rows</span>'
         f"<span>grey: fewer than {SMALL} sessions</span>{left}</div>"
@@ -217,7 +222,8 @@ def _fields(thing: str, time_name: str) -> list[tuple[str, str, str, str]]:
 
 
 def _there(name: str, rows: pa.Table) -> bool:
-    return name in rows.column_names and (rows[name].null_count < rows.num_rows or not rows.num_rows)
+    """Whether a column says anything: not all of it null, nor a product's clicks all 0."""
+    return name in rows.column_names and any(rows[name].to_pylist())
 
 
 def _usage_cell(row: dict[str, Any], key: str, kind: str, most: int, n: int | None) -> str:
