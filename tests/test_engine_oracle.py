@@ -170,9 +170,9 @@ def test_periods_across_a_year_of_clock_changes(zone, every):
 
 @pytest.mark.parametrize("time", [None, 0, 2**33 * 1000])
 def test_rejected_times_make_no_periods(time, monkeypatch):
-    """One row without a time must not name every hour since 1970."""
+    """A row without a time, the first of its batch too, must not name every hour since 1970."""
     label, made = periods.Periods._label, []
     monkeypatch.setattr(periods.Periods, "_label", lambda self, start: made.append(start) or label(self, start))
-    rows = [{"time": t, "session": "s", "page": "/a"} for t in (T0, time, T0 + 3_600_000)]
+    rows = [{"time": t, "session": "s", "page": "/a"} for t in (time, T0, time, T0 + 3_600_000)]
     agree(rows, {"every": "hour"})
     assert 2 <= len(made) <= 10
