@@ -175,4 +175,4 @@ def test_rejected_times_make_no_periods(time, monkeypatch):
     monkeypatch.setattr(periods.Periods, "_label", lambda self, start: made.append(start) or label(self, start))
     rows = [{"time": t, "session": "s", "page": "/a"} for t in (time, T0, time, T0 + 3_600_000)]
     agree(rows, {"every": "hour"})
-    assert 2 <= len(made) <= 10
+    assert len(made) <= 24 * 4  # the quarters of the one day that occurs

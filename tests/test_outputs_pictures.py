@@ -107,6 +107,13 @@ def test_two_pictures_of_one_vmax_compare_pixel_by_pixel(tmp_path: Path) -> None
     assert tuple(shots[0][125, 125]) != pictures.GROUND
 
 
+def test_with_a_vmax_the_blocks_do_not_depend_on_the_counts() -> None:
+    few, many = np.zeros((90, 180), np.int64), np.full((90, 180), 9)
+    few[-1, -1] = 1
+    assert plot(grid(few)).block != plot(grid(many)).block, "a single click is drawn larger ..."
+    assert plot(grid(few), vmax=50, extent=(0, 1440, 0, 720)).block == plot(grid(many), vmax=50).block
+
+
 def test_a_value_above_vmax_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lines = said(monkeypatch)
     map_picture(grid([[1, 500]]), tmp_path / "x.png", vmax=100)

@@ -254,6 +254,13 @@ def test_the_busiest_maps_are_chosen_over_all_periods() -> None:
     assert [row["layer"] for row in chosen] == ["clicks"] * 4 + ["moves"] * 2
     assert {row["page"] for row in chosen[:2]} == {"/pricing"}
     assert busiest(Made().layers(), 0) == ([], 16)
+    split = pa.table(
+        {
+            "layer": ["clicks"] * 3, "page": ["/a", "/a", "/b"], "bucket": ["1440+"] * 3, "fixed": [False] * 3,
+            "events": [6, 6, 10],
+        }
+    )  # fmt: skip
+    assert busiest(split, 1)[0][0]["page"] == "/a", "12 events in two periods are more than 10 in one"
     only = Made().layers().filter(pa.compute.equal(Made().layers()["layer"], "moves"))
     assert len(busiest(only, 6)[0]) == 6
 

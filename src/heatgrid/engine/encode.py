@@ -135,7 +135,7 @@ class Encoder:
         if "fixed" in self._has:
             fresh("fixed")[:] = self._number(get, "fixed", n, null=0.0) != 0
         if self.periods is not None:
-            self.periods.encode(cols["time"][lead:], fresh("period"))
+            self.periods.encode(cols["time"][lead:], ok, fresh("period"))
         fresh("slot")
         return Block(n, lead, cols, ok, index, lo, hi, self.ledger.read)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,70 +12,58 @@ import numpy.typing as npt
 from heatgrid.cpu import columns
 from heatgrid.engine.names import NameCodes
 
+DAY = 86_400
+QUARTER = 900
+"""Every offset from UTC in use is a multiple of a quarter of an hour: labels change nowhere else."""
+LAST = 2**63 - 1
+
 
 class Periods:
-    """Codes of periods: boundaries are made for the time that blocks cover, in the ticks of the source."""
+    """Codes of periods. Only the days that occur are laid out, in the ticks of the source."""
 
     def __init__(self, every: str, tz: str, ticks_per_second: int, names: NameCodes) -> None:
         self.every = every
         self.zone = ZoneInfo(tz)
         self.ticks = ticks_per_second
         self.names = names
-        self._starts = np.empty(0, np.int64)
+        self._codes_of_day: dict[int, list[tuple[int, int]]] = {}
+        self._starts = np.array([LAST], np.int64)
         self._codes = np.empty(0, np.int32)
 
-    def encode(self, time: npt.NDArray[np.int64], out: npt.NDArray[np.int32]) -> None:
-        if not len(time):
+    def encode(self, time: npt.NDArray[np.int64], ok: npt.NDArray[np.uint8], out: npt.NDArray[np.int32]) -> None:
+        """out = code of the period of each time; rows that are not ok may have any time and get any code."""
+        valid = time if ok.all() else time[ok.view(bool)]
+        if not len(valid):
+            out[:] = -1
             return
-        first, last = int(time.min()), int(time.max())
-        if not len(self._starts) or first < self._starts[0] or last >= self._starts[-1]:
-            self._cover(first, last)
+        day = DAY * self.ticks
+        first, last = int(valid.min()) // day, int(valid.max()) // day
+        days: Iterable[int] = range(first, last + 1) if last - first <= 62 else np.unique(valid // day).tolist()
+        new = [d for d in days if d not in self._codes_of_day]
+        if new:
+            self._lay_out(new)
         columns.period_codes(time, self._starts, self._codes, out)
 
-    def _cover(self, first: int, last: int) -> None:
-        if len(self._starts):
-            first, last = min(first, int(self._starts[0])), max(last, int(self._starts[-1]))
-        starts, labels = [], []
-        start = self._floor(datetime.fromtimestamp(first // self.ticks, UTC))
-        end = datetime.fromtimestamp(last // self.ticks, UTC)
-        while True:
-            starts.append(round(start.timestamp()) * self.ticks)
-            if start > end:
-                break
-            labels.append(self._label(start))
-            start = self._next(start)
-        self._starts = np.array(starts, np.int64)
-        self._codes = np.array([self.names.code(label) for label in labels], np.int32)
+    def _lay_out(self, days: list[int]) -> None:
+        for day in days:
+            found: list[tuple[int, int]] = []
+            for second in range(day * DAY, (day + 1) * DAY, QUARTER):
+                code = self.names.code(self._label(second))
+                if not found or found[-1][1] != code:
+                    found.append((second * self.ticks, code))
+            self._codes_of_day[day] = found
+        both = [pair for _, found in sorted(self._codes_of_day.items()) for pair in found]
+        self._starts = np.array([start for start, _ in both] + [LAST], np.int64)
+        self._codes = np.array([code for _, code in both], np.int32)
 
-    def _floor(self, moment: datetime) -> datetime:
-        """The start of the period that holds a moment; UTC-aware for hours, local midnight otherwise."""
-        if self.every == "hour":
-            return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
-        local = moment.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        if self.every == "week":
-            local = (local.replace(tzinfo=None) - timedelta(days=local.weekday())).replace(tzinfo=self.zone)
-        elif self.every == "month":
-            local = local.replace(day=1)
-        return local
-
-    def _next(self, start: datetime) -> datetime:
-        if self.every == "hour":
-            # by quarters, each under the code of its local hour: offsets change by half an hour somewhere
-            return start + timedelta(minutes=15)
-        plain = start.replace(tzinfo=None)
-        if self.every == "month":
-            plain = (plain.replace(day=1) + timedelta(days=32)).replace(day=1)
-        else:
-            plain += timedelta(days=7 if self.every == "week" else 1)
-        return plain.replace(tzinfo=self.zone)
-
-    def _label(self, start: datetime) -> str:
-        local = start.astimezone(self.zone)
+    def _label(self, second: int) -> str:
+        local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).astimezone(self.zone)
         if self.every == "hour":
             # the offset tells the two hours apart that a change of the clock gives the same name
             offset = "" if self.zone.key == "UTC" else local.strftime("%z")
-            return local.strftime("%Y-%m-%dT%H") + offset
+            return f"{local.year:04d}-{local.month:02d}-{local.day:02d}T{local.hour:02d}{offset}"
         if self.every == "week":
             year, week, _ = local.isocalendar()
-            return f"{year}-W{week:02d}"
-        return local.strftime("%Y-%m" if self.every == "month" else "%Y-%m-%d")
+            return f"{year:04d}-W{week:02d}"
+        day = "" if self.every == "month" else f"-{local.day:02d}"
+        return f"{local.year:04d}-{local.month:02d}{day}"

@@ -31,6 +31,7 @@ class MapMeasure:
         self.sets = sets
         self.pairs = [Pairs() for _ in extra]
         self.touch = touch
+        self._layers = plan.maps
         x0, _, y0, _ = plan.bounds
         nx, ny = plan.shape
         self._grid = (x0, y0, *plan.cell_size, nx, ny)
@@ -158,7 +159,7 @@ class MapMeasure:
         return {
             layer: Points(*(int(v) for v in self._ledger[i]))
             for i, layer in enumerate(LAYERS)
-            if (self._layer_of_kind == i).any() or self._ledger[i, 0]
+            if layer in self._layers
         }
 
     def maps(self, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> Maps:
