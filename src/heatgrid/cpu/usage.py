@@ -12,17 +12,21 @@ from heatgrid.cpu.jit import tight
 EVENTS, CLICKS, VIEWS, SESSIONS, DWELL, VISITS, OPEN_VISITS, SPARE = range(8)
 FIELDS = 8
 DONE, NO_POOL, NO_HISTOGRAM = range(3)
+BITS = 4
+"""Words of a session's bit set: the first 64 * BITS keys of a table are looked up there, the others in its hash set
+(22 ns a row with the hash set alone, 15 with the bits: a visit begins in every fourth row)."""
 
 
 @tight
 def fold(
     order: Any, start: Any, ready: Any, slot: Any, run: Any, key: Any, kind: Any, dwell: Any, flags: Any,
-    weight: Any, click_kind: Any, tag: Any, visits: Any, fields: Any, directory: Any, buckets: Any,
+    weight: Any, click_kind: Any, tag: Any, visits: Any, bits: Any, fields: Any, directory: Any, buckets: Any,
     used: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """Add rows order[start:ready]; a row of key -1 has none: it ends the visit before it.
 
-    visits (int64, 2) by run: key (-1: none) and ms of the open visit. tag: this table's part of the session sets' keys.
+    visits (int64, 2) by run: key (-1: none) and ms of the open visit; bits (int64, BITS) by slot: keys seen.
+    tag: this table's part of the session sets' keys.
     Returns (position reached, reason to make room).
     """
     for k in range(start, ready):
@@ -35,10 +39,15 @@ def fold(
         before = visits[r, 0]
         changed = g != before or (flags[i] & 2) != 0
         if changed and g >= 0:
-            new = sets.add(pool, pool_state, heads, s, tag | g)
-            if new < 0:
-                return k, NO_POOL
-            fields[g, SESSIONS] += new
+            if g < 64 * BITS:
+                word = bits[s, g >> 6]
+                fields[g, SESSIONS] += 1 - ((word >> (g & 63)) & 1)
+                bits[s, g >> 6] = word | (np.int64(1) << (g & 63))
+            else:
+                new = sets.add(pool, pool_state, heads, s, tag | g)
+                if new < 0:
+                    return k, NO_POOL
+                fields[g, SESSIONS] += new
         if before >= 0:
             d = dwell[i]
             if changed:
@@ -74,8 +83,10 @@ def fold_rows(slot: Any, key: Any, kind: Any, weight: Any, click_kind: Any, fiel
 
 
 @tight
-def close(runs: Any, visits: Any, fields: Any) -> None:
-    """The visits that the end of their session left open."""
+def close(runs: Any, slots: Any, visits: Any, bits: Any, fields: Any) -> None:
+    """The visits that the end of their session left open; the bits of the sessions are cleared."""
+    for i in range(slots.shape[0]):
+        bits[slots[i]] = 0
     for i in range(runs.shape[0]):
         r = runs[i]
         if visits[r, 0] >= 0:

@@ -23,8 +23,8 @@ class Disorder(Exception):
 class Closer(Protocol):
     """What sessions need of the measures."""
 
-    def resize(self, runs: int, views: int) -> None: ...
-    def close(self, runs: Array, views: Array, view_sessions: Array) -> None: ...
+    def resize(self, slots: int, runs: int, views: int) -> None: ...
+    def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None: ...
 
 
 class Sets:
@@ -158,7 +158,7 @@ class Sessions:
             self._grow_slots()
 
     def _evict(self, held: Array) -> bool:
-        """Close the half of the sessions that was not seen for the longest; False if too few can go."""
+        """Close the quarter of the sessions that was not seen for the longest; False if too few can go."""
         may_go = self._alive().astype(bool)
         may_go &= self._touch < self.batch
         may_go[held[held >= 0]] = False
@@ -166,7 +166,7 @@ class Sessions:
         if count * 4 < len(self._slots):
             return False
         since = np.bincount(self._touch[may_go])
-        limit = int(np.searchsorted(np.cumsum(since), count // 2))
+        limit = int(np.searchsorted(np.cumsum(since), count // 4))
         closing = np.flatnonzero(may_go & (self._touch <= limit))
         self.evicted += len(closing)
         self._close(closing)
@@ -185,7 +185,7 @@ class Sessions:
         of_run = self._members(closing, slots.RUN, self._runs, scan.R_NEXT, len(runs))
         of_view = self._members(closing, slots.VIEWS, self._views, scan.V_NEXT, len(views))
         for closer in self.closers:
-            closer.close(runs, views if len(views) else runs, of_view if len(views) else of_run)
+            closer.close(closing, runs, views if len(views) else runs, of_view if len(views) else of_run)
         self._remember(closing)
         sets.free(self.sets.pool, self.sets.state, self.sets.heads, closing)
         for free, at, gone in ((self._free, 0, closing), (self._free_runs, 1, runs), (self._free_views, 2, views)):
@@ -228,6 +228,7 @@ class Sessions:
         self._free[self.left[0] : self.left[0] + new - old] = np.arange(new - 1, old - 1, -1)
         self.left[0] += new - old
         self.sets.resize(new)
+        self._resize_closers()
         self._rebuild()
 
     def _grow_runs(self) -> None:
@@ -251,11 +252,11 @@ class Sessions:
 
     def add_closer(self, closer: Closer) -> None:
         self.closers.append(closer)
-        closer.resize(len(self._runs), len(self._views))
+        closer.resize(len(self._slots), len(self._runs), len(self._views))
 
     def _resize_closers(self) -> None:
         for closer in self.closers:
-            closer.resize(len(self._runs), len(self._views))
+            closer.resize(len(self._slots), len(self._runs), len(self._views))
 
 
 def _resized(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:

@@ -55,7 +55,7 @@ class MapMeasure:
     def set_kinds(self, layer_of_kind: list[int]) -> None:
         self._layer_of_kind = np.array(layer_of_kind, np.int32)
 
-    def resize(self, runs: int, views: int) -> None:
+    def resize(self, slots: int, runs: int, views: int) -> None:
         head = np.full(max(runs, views), -1, np.int32)
         head[: len(self._waiting_head)] = self._waiting_head
         self._waiting_head = head
@@ -110,7 +110,7 @@ class MapMeasure:
                 self._make_room(int(reason))
                 want, tag, *rest = self._state()
 
-    def close(self, runs: Array, views: Array, view_sessions: Array) -> None:
+    def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
         at = 0
         while True:
             want, tag, *rest = self._state()
@@ -157,9 +157,7 @@ class MapMeasure:
 
     def points(self) -> dict[str, Points]:
         return {
-            layer: Points(*(int(v) for v in self._ledger[i]))
-            for i, layer in enumerate(LAYERS)
-            if layer in self._layers
+            layer: Points(*(int(v) for v in self._ledger[i])) for i, layer in enumerate(LAYERS) if layer in self._layers
         }
 
     def maps(self, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> Maps:

@@ -14,6 +14,8 @@ from heatgrid.states.state import USAGE_FIELDS, Table
 
 TAG = 1 << 61
 TAG_SHIFT = 48
+WIDE_FROM = 2**32
+"""Rows from which a 32-bit counter could overflow."""
 
 
 @dataclass
@@ -33,14 +35,19 @@ class Usage:
         self.pairs = [Pairs() for _ in self.extra]
         self._fields = np.zeros((64, usage.FIELDS), np.int64)
         self._directory = np.full((64, histogram.OCTAVES), -1, np.int32)
-        self._buckets = np.zeros((64, histogram.WIDTH), np.int64)
+        self._buckets = np.zeros((64, histogram.WIDTH), np.uint32)
         self._used = np.zeros(1, np.int64)
         self._visits = np.zeros((0, 2), np.int64)
+        self._bits = np.zeros((0, usage.BITS), np.int64)
+        self._rows = 0
         self._ids = np.zeros((1 << 10, 3), np.int64)
         self._n_ids = np.zeros(1, np.int64)
         self._user_counts = np.zeros(64, np.int64)
 
-    def resize(self, runs: int, views: int) -> None:
+    def resize(self, slots: int, runs: int, views: int) -> None:
+        bits = np.zeros((slots, usage.BITS), np.int64)
+        bits[: len(self._bits)] = self._bits
+        self._bits = bits
         open_visits = np.zeros((runs, 2), np.int64)
         open_visits[len(self._visits) :, 0] = -1
         open_visits[: len(self._visits)] = self._visits
@@ -77,11 +84,14 @@ class Usage:
     def _fold_sessions(self, c: dict[str, Array], keys: Array, order: Array, ready: int) -> None:
         assert self.sets is not None
         tag = TAG | (self.number << TAG_SHIFT)
+        self._rows += ready
+        if self._rows >= WIDE_FROM and self._buckets.dtype != np.int64:
+            self._buckets = self._buckets.astype(np.int64)
         at = 0
         while True:
             at, reason = usage.fold(
                 order, at, ready, c["slot"], c["run"], keys, c["kind"], c["dwell"], c["flags"], c["weight"],
-                self.click_kind, tag, self._visits, self._fields, self._directory, self._buckets,
+                self.click_kind, tag, self._visits, self._bits, self._fields, self._directory, self._buckets,
                 self._used, self.sets.heads, self.sets.pool, self.sets.state,
             )  # fmt: skip
             if reason == usage.DONE:
@@ -91,8 +101,8 @@ class Usage:
             else:
                 self._buckets = np.concatenate([self._buckets, np.zeros_like(self._buckets)])
 
-    def close(self, runs: Array, views: Array, view_sessions: Array) -> None:
-        usage.close(runs, self._visits, self._fields)
+    def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
+        usage.close(runs, slots, self._visits, self._bits, self._fields)
 
     def _room(self, rows: int) -> None:
         if rows > len(self._fields):
@@ -114,7 +124,9 @@ class Usage:
         rows, octaves = np.nonzero(self._directory[:n] >= 0)
         counts = self._buckets[self._directory[rows, octaves]]
         entry, sub = np.nonzero(counts)
-        entries = np.column_stack([rows[entry], octaves[entry] * histogram.WIDTH + sub, counts[entry, sub]])
+        entries = np.column_stack(
+            [rows[entry], octaves[entry] * histogram.WIDTH + sub, counts[entry, sub].astype(np.int64)]
+        )
         ids = None
         if self.users:
             ids = self._ids[self._ids[:, 0] != 0].copy()
