@@ -27,7 +27,7 @@ DONE, NO_SLOT, NO_RUN, NO_VIEW, NO_POOL, DISORDER = range(6)
 
 SESSIONS, RESUMED, OPENED_VIEWS, DUPLICATES = range(4)
 FREE_SLOTS, FREE_RUNS, FREE_VIEWS, N_RETIRED = range(4)
-EVENT_TAG = 1 << 60
+EVENT_KEY = 1 << 60
 
 
 @tight
@@ -95,7 +95,7 @@ def scan(
         if view.shape[0] and left[2] == 0:
             return k, NO_VIEW
         if event.shape[0] and event[i] != 0:
-            new_event = sets.add(pool, pool_state, heads, s, EVENT_TAG | ((event[i] >> 3) & (EVENT_TAG - 1)))
+            new_event = sets.add(pool, pool_state, heads, s, EVENT_KEY | ((event[i] >> 3) & (EVENT_KEY - 1)))
             if new_event < 0:
                 return k, NO_POOL
             if new_event == 0:

@@ -1,4 +1,4 @@
-"""Each open session owns a small hash set of int64 keys: (cell of a map), (row of a table), (event id).
+"""Each open session owns a small hash set of int64 keys: cells of maps, rows of a table, or event ids.
 
 All sets live in one pool: a set is a region of 2^c words, doubled at 3/4 full; freed regions hang in one list for
 each size. A key is never 0. ``heads[s] = (offset, log2 capacity, used)``, capacity 0 = no region yet.

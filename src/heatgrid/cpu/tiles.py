@@ -24,6 +24,8 @@ UNKNOWN = 4
 CELL_BITS = 36
 WHOLE_MAP = (1 << CELL_BITS) - 1
 """The cell number that stands for the map itself in the sets of sessions."""
+KEY = 1 << 62
+"""Keys of the sets are never 0."""
 DONE, NO_POOL, NO_TILE, NO_WAITING = range(4)
 EVENTS, SESSIONS, WIDEST = range(3)
 STATS = 3
@@ -137,7 +139,7 @@ def locate(
 
 @fused
 def _count(
-    m: Any, row: Any, iy: Any, ix: Any, w: Any, s: Any, tag: Any, nx: Any, counts: Any, stats: Any, heads: Any,
+    m: Any, row: Any, iy: Any, ix: Any, w: Any, s: Any, nx: Any, counts: Any, stats: Any, heads: Any,
     pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """One event of session s (-1: sessions are not counted). False: the pool must grow first, and nothing was done."""
@@ -145,7 +147,7 @@ def _count(
     if s >= 0:
         if not sets.room_for_two(pool, pool_state, heads, s):
             return False
-        key = tag | (np.int64(m) << CELL_BITS)
+        key = KEY | (np.int64(m) << CELL_BITS)
         # a session that is new in the map is new in the cell, so the map is asked for only then
         if sets.add(pool, pool_state, heads, s, key | (iy * nx + ix)) == 1:
             counts[row, c, 1] += 1
@@ -158,7 +160,7 @@ def _count(
 @tight
 def fold(
     start: Any, stop: Any, rows: Any, cells: Any, maps: Any, tiles: Any, slot: Any, run: Any, view: Any, flags: Any,
-    bucket: Any, weight: Any, nx: Any, n_tx: Any, want_sessions: Any, tag: Any, waiting_head: Any, waiting: Any,
+    bucket: Any, weight: Any, nx: Any, n_tx: Any, want_sessions: Any, waiting_head: Any, waiting: Any,
     waiting_free: Any, table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any,
     pool_state: Any,
 ) -> Any:  # fmt: skip
@@ -183,7 +185,7 @@ def fold(
             if flags[i] & 12 and waiting_head[v] >= 0:
                 known = np.int64(UNKNOWN) if flags[i] & 8 else np.int64(bucket[i])
                 reason = _flush(
-                    v, known, s, want_sessions, tag, nx, n_tx, waiting_head, waiting, waiting_free, table, keys, used,
+                    v, known, s, want_sessions, nx, n_tx, waiting_head, waiting, waiting_free, table, keys, used,
                     counts, stats, heads, pool, pool_state,
                 )  # fmt: skip
                 if reason != DONE:
@@ -207,14 +209,14 @@ def fold(
             continue
         if not want_sessions[(m // (2 * BUCKETS)) % LAYERS]:
             s = np.int64(-1)
-        if not _count(m, tiles[n], iy, ix, w, s, tag, nx, counts, stats, heads, pool, pool_state):
+        if not _count(m, tiles[n], iy, ix, w, s, nx, counts, stats, heads, pool, pool_state):
             return n, NO_POOL
     return stop, DONE
 
 
 @fused
 def _flush(
-    v: Any, bucket: Any, s: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, waiting_head: Any, waiting: Any,
+    v: Any, bucket: Any, s: Any, want_sessions: Any, nx: Any, n_tx: Any, waiting_head: Any, waiting: Any,
     waiting_free: Any, table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any,
     pool_state: Any,
 ) -> Any:  # fmt: skip
@@ -232,7 +234,7 @@ def _flush(
         else:
             who = s if want_sessions[(m0 >> 1) % LAYERS] else np.int64(-1)
             w = waiting[entry, W_WEIGHT]
-            if not _count(m, row, iy, ix, w, who, tag, nx, counts, stats, heads, pool, pool_state):
+            if not _count(m, row, iy, ix, w, who, nx, counts, stats, heads, pool, pool_state):
                 reason = NO_POOL
             else:
                 waiting_head[v] = waiting[entry, W_NEXT]
@@ -243,7 +245,7 @@ def _flush(
 
 @tight
 def close(
-    views: Any, start: Any, session_of_view: Any, want_sessions: Any, tag: Any, nx: Any, n_tx: Any, waiting_head: Any,
+    views: Any, start: Any, session_of_view: Any, want_sessions: Any, nx: Any, n_tx: Any, waiting_head: Any,
     waiting: Any, waiting_free: Any, table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any,
     pool_state: Any,
 ) -> Any:  # fmt: skip
@@ -251,7 +253,7 @@ def close(
     for k in range(start, views.shape[0]):
         v = np.int64(views[k])
         reason = _flush(
-            v, UNKNOWN, np.int64(session_of_view[k]), want_sessions, tag, nx, n_tx, waiting_head, waiting, waiting_free,
+            v, UNKNOWN, np.int64(session_of_view[k]), want_sessions, nx, n_tx, waiting_head, waiting, waiting_free,
             table, keys, used, counts, stats, heads, pool, pool_state,
         )  # fmt: skip
         if reason != DONE:

@@ -20,13 +20,12 @@ BITS = 4
 @tight
 def fold(
     order: Any, start: Any, ready: Any, slot: Any, run: Any, key: Any, kind: Any, dwell: Any, flags: Any,
-    weight: Any, click_kind: Any, tag: Any, visits: Any, bits: Any, fields: Any, directory: Any, buckets: Any,
+    weight: Any, click_kind: Any, visits: Any, bits: Any, fields: Any, directory: Any, buckets: Any,
     used: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """Add rows order[start:ready]; a row of key -1 has none: it ends the visit before it.
 
     visits (int64, 2) by run: key (-1: none) and ms of the open visit; bits (int64, BITS) by slot: keys seen.
-    tag: this table's part of the session sets' keys.
     Returns (position reached, reason to make room).
     """
     for k in range(start, ready):
@@ -44,7 +43,7 @@ def fold(
                 fields[g, SESSIONS] += 1 - ((word >> (g & 63)) & 1)
                 bits[s, g >> 6] = word | (np.int64(1) << (g & 63))
             else:
-                new = sets.add(pool, pool_state, heads, s, tag | g)
+                new = sets.add(pool, pool_state, heads, s, g)
                 if new < 0:
                     return k, NO_POOL
                 fields[g, SESSIONS] += new

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import numpy as np
 
 from heatgrid.cpu import areas, columns, scan, sets
@@ -10,7 +13,8 @@ from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import LateBuffer
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.usage import Usage
-from heatgrid.engine.sessions import Closer, Sessions, Sets
+from heatgrid.engine.sessions import Closer, Sessions
+from heatgrid.engine.sets import Sets
 from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, WAKING
 from heatgrid.words.ledger import Ledger
@@ -26,9 +30,10 @@ class Fold:
     """Blocks in, a state out. Reads the encoder's codes and never changes them, so that folds run side by side.
 
     lateness : ms that rows may be late (0: not at all). max_open : open sessions kept before the longest idle close.
+    threads : measures that may see a block at the same time.
     """
 
-    def __init__(self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int) -> None:
+    def __init__(self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, threads: int = 1) -> None:
         self.plan, self.encoder = plan, encoder
         ticks = encoder.ticks
         ms_mul, ms_div = (1000, 1) if ticks == 1 else (1, ticks // 1000)
@@ -42,8 +47,7 @@ class Fold:
         )
         self.accepted = 0
         self.duplicates = 0
-        self._seen = Sets()
-        self._seen.resize(1)
+        self._seen = Sets(slots=1)
         self._none_page = encoder.pages.null_code() if encoder.has_page else -1
         self._bounds = np.array([2**63 - 1, -(2**63)], np.int64)
         self._kind_counts = np.zeros(0, np.int64)
@@ -56,6 +60,7 @@ class Fold:
         if self.sessions is not None:
             for measure in measures:
                 self.sessions.add_closer(measure)
+        self._threads = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
     def _groupings(self) -> list[tuple[str, ...]]:
         have = {"segment": bool(self.plan.by), "period": self.plan.every is not None}
@@ -63,24 +68,22 @@ class Fold:
 
     def _usages(self) -> list[Usage]:
         click = self.encoder.kinds.code("click")
-        sets = self.sessions.sets if self.sessions else None
+        with_sessions = self.sessions is not None
         users = "users" in self.plan.distinct
         keys = [(table, table.removesuffix("s")) for table in self.plan.tables]
         pairs = [(table, key, extra) for table, key in keys for extra in self._groupings()]
         return [
-            Usage("|".join((table, *extra)), key, extra, number, sets, users, click)
-            for number, (table, key, extra) in enumerate(pairs)
+            Usage("|".join((table, *extra)), key, extra, with_sessions, users, click) for table, key, extra in pairs
         ]
 
     def _maps(self) -> list[MapMeasure]:
         if not self.plan.maps or not self.encoder.has_points:
             return []
         groupings = self._groupings()
-        sets = self.sessions.sets if self.sessions else None
         chosen = [groupings[0], groupings[-1]] if len(groupings) > 1 else groupings
         layers = self._layer_of_kind()
         touch = self.encoder.touch_code
-        return [MapMeasure(self.plan, extra, number, sets, layers, touch) for number, extra in enumerate(chosen)]
+        return [MapMeasure(self.plan, extra, self.sessions is not None, layers, touch) for extra in chosen]
 
     def _layer_of_kind(self) -> list[int]:
         drawn = {layer.removesuffix("s"): i for i, layer in enumerate(LAYERS) if layer in self.plan.maps}
@@ -125,32 +128,55 @@ class Fold:
             areas.name_by_area(
                 order, ready, c["slot"], c["feature"], c["page"], c["x"], c["y"], c["width"], *self._areas
             )
-        if len(self._kind_counts) < len(kind_flags):
-            self._kind_counts = np.concatenate(
-                [self._kind_counts, np.zeros(len(kind_flags) - len(self._kind_counts), np.int64)]
-            )
-        self.accepted += int(
-            columns.tally(order, ready, c["slot"], c["kind"], c["time"], self._kind_counts, self._bounds)
-        )
-        for usage in self.usages:
-            usage.fold(block, order, ready)
-        layers = self._layer_of_kind()
-        for maps in self.maps:
-            maps.set_kinds(layers)
-            maps.fold(block, order, ready)
+        self._measure(block, order, ready)
         for name in RESOLVED:
             c[name] = absent(name)
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
 
+    def _measure(self, block: Block, order: Array, ready: int) -> None:
+        """Every measure sees the block, side by side where there are threads: none touches what another keeps."""
+        layers = self._layer_of_kind()
+        for maps in self.maps:
+            maps.set_kinds(layers)
+        todo: list[Callable[[Block, Array, int], None]] = [self._tally]
+        todo += [usage.fold for usage in self.usages] + [maps.fold for maps in self.maps]
+        if self._threads is None:
+            for fold in todo:
+                fold(block, order, ready)
+            return
+        running = [self._threads.submit(fold, block, order, ready) for fold in todo[:-1]]
+        try:
+            todo[-1](block, order, ready)
+        finally:
+            # none may go on with the block's arrays once this returns
+            wait(running)
+        for done in running:
+            done.result()
+
+    def _tally(self, block: Block, order: Array, ready: int) -> None:
+        """Accepted rows, by kind, and their first and last time."""
+        c = block.columns
+        kinds = len(self.encoder.kinds.names)
+        if len(self._kind_counts) < kinds:
+            more = np.zeros(kinds - len(self._kind_counts), np.int64)
+            self._kind_counts = np.concatenate([self._kind_counts, more])
+        self.accepted += int(
+            columns.tally(order, ready, c["slot"], c["kind"], c["time"], self._kind_counts, self._bounds)
+        )
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self._threads is not None:
+            self._threads.shutdown()
+
     def _drop_seen(self, c: dict[str, Array], order: Array, ready: int) -> None:
         """Without sessions, rows that are to count once (dedupe="rows") are kept in one set for the whole input."""
         at = 0
         while len(c["event"]):
             at = sets.drop_seen(
-                order, at, ready, c["slot"], c["event"], scan.DUPLICATE, self._seen.heads, self._seen.pool,
-                self._seen.state,
+                order, at, ready, c["slot"], c["event"], scan.DUPLICATE, *self._seen.arrays,
             )  # fmt: skip
             if at >= ready:
                 break

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -134,26 +134,29 @@ class _Run:
         """Lanes T and S: one pass in the order of the input."""
         encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
         fold: Fold | None = None
-        with closing(self._blocks(encoder)) as blocks:
-            for block in blocks:
+        with ExitStack() as opened:
+            for block in opened.enter_context(closing(self._blocks(encoder))):
                 if fold is None:
                     wait = lateness if lateness >= 0 else self._sniff(block)
-                    fold = Fold(self.plan, encoder, lateness=wait, max_open=self.max_open)
+                    fold = opened.enter_context(closing(self._fold(encoder, wait)))
                 fold.push(block)
                 self._tell(block.read)
-        if fold is None:
-            fold = Fold(self.plan, encoder, lateness=0, max_open=self.max_open)
-        if fold.late.rows:
-            fold.push(_empty(fold.late.rows, fold.late.held), last=True)
+            if fold is None:
+                fold = opened.enter_context(closing(self._fold(encoder, 0)))
+            if fold.late.rows:
+                fold.push(_empty(fold.late.rows, fold.late.held), last=True)
+            state = fold.finish()
         if encoder.points_only:
             notes.append("no column for kind: every row with a point counts as a click")
         if fold.late.late_rows:
             notes.append(f"{fold.late.late_rows:,} rows were late and put in order")
         if fold.sessions is not None and fold.sessions.evicted:
             notes.append(f"{fold.sessions.evicted:,} idle sessions were closed early to save memory")
-        state = fold.finish()
         _add_run_ledger(state, encoder.ledger)
         return state
+
+    def _fold(self, encoder: Encoder, lateness: int) -> Fold:
+        return Fold(self.plan, encoder, lateness=lateness, max_open=self.max_open, threads=self.threads)
 
     def _blocks(self, encoder: Encoder) -> Generator[Block]:
         """Encoded blocks in order; with two threads and more, a worker encodes the next ones meanwhile."""

@@ -10,10 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from heatgrid.cpu import scan, sets, slots
+from heatgrid.cpu import scan, slots
 from heatgrid.engine.block import Array, Block
-
-SET_GROWTH = 2
+from heatgrid.engine.sets import Sets
 
 
 class Disorder(Exception):
@@ -25,26 +24,6 @@ class Closer(Protocol):
 
     def resize(self, slots: int, runs: int, views: int) -> None: ...
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None: ...
-
-
-class Sets:
-    """The pool of the sessions' hash sets (see cpu/sets.py)."""
-
-    def __init__(self) -> None:
-        self.pool = np.zeros(1 << 18, np.int64)
-        self.state = np.zeros(1 + sets.CLASSES, np.int64)
-        self.heads = np.zeros((0, 3), np.int64)
-
-    def grow(self) -> None:
-        # fresh pages of np.zeros cost nothing until they are touched
-        pool = np.zeros(len(self.pool) * SET_GROWTH, np.int64)
-        pool[: len(self.pool)] = self.pool
-        self.pool = pool
-
-    def resize(self, slots: int) -> None:
-        heads = np.zeros((slots, 3), np.int64)
-        heads[: len(self.heads)] = self.heads
-        self.heads = heads
 
 
 class Sessions:
@@ -187,7 +166,7 @@ class Sessions:
         for closer in self.closers:
             closer.close(closing, runs, views if len(views) else runs, of_view if len(views) else of_run)
         self._remember(closing)
-        sets.free(self.sets.pool, self.sets.state, self.sets.heads, closing)
+        self.sets.free(closing)
         for free, at, gone in ((self._free, 0, closing), (self._free_runs, 1, runs), (self._free_views, 2, views)):
             free[self.left[at] : self.left[at] + len(gone)] = gone
             self.left[at] += len(gone)

@@ -9,13 +9,12 @@ import numpy as np
 from heatgrid.cpu import tiles
 from heatgrid.engine.block import Array, Block, absent
 from heatgrid.engine.pairs import Pairs
-from heatgrid.engine.sessions import Sets
+from heatgrid.engine.sets import Sets
 from heatgrid.states.state import Maps
 from heatgrid.words.errors import LimitError
 from heatgrid.words.ledger import Points
 from heatgrid.words.plan import LAYERS, Plan
 
-TAG = 1 << 62
 MAX_MAPS = 1 << 24
 BATCH = 4096
 WIDE_FROM = 2**32
@@ -25,10 +24,11 @@ class MapMeasure:
     """All maps of one grouping: ``extra`` are the block columns (segment, period) that split them."""
 
     def __init__(
-        self, plan: Plan, extra: tuple[str, ...], number: int, sets: Sets | None, layer_of_kind: list[int], touch: int
+        self, plan: Plan, extra: tuple[str, ...], with_sessions: bool, layer_of_kind: list[int], touch: int
     ) -> None:
         self.extra = extra
-        self.sets = sets
+        self.with_sessions = with_sessions
+        self._sets = Sets()
         self.pairs = [Pairs() for _ in extra]
         self.touch = touch
         self._layers = plan.maps
@@ -36,8 +36,7 @@ class MapMeasure:
         nx, ny = plan.shape
         self._grid = (x0, y0, *plan.cell_size, nx, ny)
         self._n_tx = -(-nx // tiles.SIDE)
-        self._tag = TAG | (number << 60)
-        self._want = np.array([1, int(plan.moves_sessions)], np.uint8) * np.uint8(sets is not None)
+        self._want = np.array([1, int(plan.moves_sessions)], np.uint8) * np.uint8(with_sessions)
         self._layer_of_kind = np.array(layer_of_kind, np.int32)
         self._ledger = np.zeros((len(LAYERS), 4), np.int64)
         self._keys = np.zeros(256, np.int64)
@@ -56,17 +55,15 @@ class MapMeasure:
         self._layer_of_kind = np.array(layer_of_kind, np.int32)
 
     def resize(self, slots: int, runs: int, views: int) -> None:
+        self._sets.resize(slots)
         head = np.full(max(runs, views), -1, np.int32)
         head[: len(self._waiting_head)] = self._waiting_head
         self._waiting_head = head
 
     def _state(self) -> tuple[Any, ...]:
-        sets = self.sets
-        none = np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
-        pool = (sets.heads, sets.pool, sets.state) if sets is not None else none
         return (
-            self._want, self._tag, self._waiting_head, self._waiting, self._waiting_free, self._table, self._keys,
-            self._used, self._counts, self._stats, *pool,
+            self._want, self._waiting_head, self._waiting, self._waiting_free, self._table, self._keys,
+            self._used, self._counts, self._stats, *self._sets.arrays,
         )  # fmt: skip
 
     def fold(self, block: Block, order: Array, ready: int) -> None:
@@ -90,7 +87,7 @@ class MapMeasure:
             stop = min(n, at + BATCH)
             placed = tiles.locate(
                 at, stop, rows, cells, c["kind"], self._layer_of_kind, base, c["bucket"], c["fixed"], c["width"],
-                self.sets is not None, self._n_tx, self._table, self._keys, self._used, self._stats, maps, places,
+                self.with_sessions, self._n_tx, self._table, self._keys, self._used, self._stats, maps, places,
             )  # fmt: skip
             if placed < stop:
                 self._make_room(tiles.NO_TILE)
@@ -99,30 +96,30 @@ class MapMeasure:
 
     def _count(self, c: dict[str, Array], at: int, stop: int, maps: Array, places: Array) -> None:
         rows, cells = self._scratch[:2]
-        run = c["run"] if self.sets is not None else absent("run")
-        want, tag, *rest = self._state()
+        run = c["run"] if self.with_sessions else absent("run")
+        want, *rest = self._state()
         while at < stop:
             at, reason = tiles.fold(
                 at, stop, rows, cells, maps, places, c["slot"], run, c["view_row"], c["flags"], c["bucket"],
-                c["weight"], self._grid[4], self._n_tx, want, tag, *rest,
+                c["weight"], self._grid[4], self._n_tx, want, *rest,
             )  # fmt: skip
             if reason != tiles.DONE:
                 self._make_room(int(reason))
-                want, tag, *rest = self._state()
+                want, *rest = self._state()
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
         at = 0
         while True:
-            want, tag, *rest = self._state()
-            at, reason = tiles.close(views, at, view_sessions, want, tag, self._grid[4], self._n_tx, *rest)
+            want, *rest = self._state()
+            at, reason = tiles.close(views, at, view_sessions, want, self._grid[4], self._n_tx, *rest)
             if reason == tiles.DONE:
+                self._sets.free(slots)
                 return
             self._make_room(int(reason))
 
     def _make_room(self, reason: int) -> None:
         if reason == tiles.NO_POOL:
-            assert self.sets is not None
-            self.sets.grow()
+            self._sets.grow()
         elif reason == tiles.NO_TILE:
             n = len(self._keys)
             self._keys = np.concatenate([self._keys, np.zeros(n, np.int64)])

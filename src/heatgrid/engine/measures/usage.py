@@ -9,11 +9,9 @@ import numpy as np
 from heatgrid.cpu import histogram, idset, usage
 from heatgrid.engine.block import Array, Block
 from heatgrid.engine.pairs import Pairs
-from heatgrid.engine.sessions import Sets
+from heatgrid.engine.sets import Sets
 from heatgrid.states.state import USAGE_FIELDS, Table
 
-TAG = 1 << 61
-TAG_SHIFT = 48
 WIDE_FROM = 2**32
 """Rows from which a 32-bit counter could overflow."""
 
@@ -25,8 +23,7 @@ class Usage:
     name: str
     key: str
     extra: tuple[str, ...]
-    number: int
-    sets: Sets | None
+    with_sessions: bool
     users: bool
     click_kind: int
     pairs: list[Pairs] = field(default_factory=list)
@@ -39,12 +36,14 @@ class Usage:
         self._used = np.zeros(1, np.int64)
         self._visits = np.zeros((0, 2), np.int64)
         self._bits = np.zeros((0, usage.BITS), np.int64)
+        self._sets = Sets()
         self._rows = 0
         self._ids = np.zeros((1 << 10, 3), np.int64)
         self._n_ids = np.zeros(1, np.int64)
         self._user_counts = np.zeros(64, np.int64)
 
     def resize(self, slots: int, runs: int, views: int) -> None:
+        self._sets.resize(slots)
         bits = np.zeros((slots, usage.BITS), np.int64)
         bits[: len(self._bits)] = self._bits
         self._bits = bits
@@ -64,7 +63,7 @@ class Usage:
             pairs.encode(keys, c[name], out)
             keys = out
         self._room(int(keys.max(initial=-1)) + 1)
-        if self.sets is None:
+        if not self.with_sessions:
             usage.fold_rows(c["slot"], keys, c["kind"], c["weight"], self.click_kind, self._fields)
         else:
             self._fold_sessions(c, keys, order, ready)
@@ -82,8 +81,6 @@ class Usage:
                 self._ids = larger
 
     def _fold_sessions(self, c: dict[str, Array], keys: Array, order: Array, ready: int) -> None:
-        assert self.sets is not None
-        tag = TAG | (self.number << TAG_SHIFT)
         self._rows += ready
         if self._rows >= WIDE_FROM and self._buckets.dtype != np.int64:
             self._buckets = self._buckets.astype(np.int64)
@@ -91,17 +88,18 @@ class Usage:
         while True:
             at, reason = usage.fold(
                 order, at, ready, c["slot"], c["run"], keys, c["kind"], c["dwell"], c["flags"], c["weight"],
-                self.click_kind, tag, self._visits, self._bits, self._fields, self._directory, self._buckets,
-                self._used, self.sets.heads, self.sets.pool, self.sets.state,
+                self.click_kind, self._visits, self._bits, self._fields, self._directory, self._buckets,
+                self._used, *self._sets.arrays,
             )  # fmt: skip
             if reason == usage.DONE:
                 return
             if reason == usage.NO_POOL:
-                self.sets.grow()
+                self._sets.grow()
             else:
                 self._buckets = np.concatenate([self._buckets, np.zeros_like(self._buckets)])
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
+        self._sets.free(slots)
         usage.close(runs, slots, self._visits, self._bits, self._fields)
 
     def _room(self, rows: int) -> None:

@@ -1,0 +1,35 @@
+"""The pool of the open sessions' hash sets, one for each that keeps some: what cpu/sets.py works on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heatgrid.cpu import sets
+from heatgrid.engine.block import Array
+
+
+class Sets:
+    """Sets by slot. Leaves take ``heads, pool, state`` and come back where the pool must grow."""
+
+    def __init__(self, slots: int = 0) -> None:
+        self.pool = np.zeros(1 << 16, np.int64)
+        self.state = np.zeros(1 + sets.CLASSES, np.int64)
+        self.heads = np.zeros((slots, 3), np.int64)
+
+    @property
+    def arrays(self) -> tuple[Array, Array, Array]:
+        return self.heads, self.pool, self.state
+
+    def grow(self) -> None:
+        # fresh pages of np.zeros cost nothing until they are touched
+        pool = np.zeros(len(self.pool) * 2, np.int64)
+        pool[: len(self.pool)] = self.pool
+        self.pool = pool
+
+    def resize(self, slots: int) -> None:
+        heads = np.zeros((slots, 3), np.int64)
+        heads[: len(self.heads)] = self.heads
+        self.heads = heads
+
+    def free(self, slots: Array) -> None:
+        sets.free(self.pool, self.state, self.heads, slots)
