@@ -88,12 +88,16 @@ class Times:
         """Null where the time is outside the accepted range, then the delivered unit (which cannot overflow)."""
         per = PER_SECOND[array.type.unit]
         low, high = self.low * per, self.high * per
-        raw = array.view(pa.int64())
-        ends = pc.min_max(raw)
-        first, last = ends["min"].as_py(), ends["max"].as_py()
-        if first is not None and (first < low or last >= high):
-            inside = pc.and_(pc.greater_equal(raw, low), pc.less(raw, high))
-            array = pc.if_else(inside, array, pa.scalar(None, array.type))
+        if not len(array):
+            return array.cast(pa.timestamp(self.unit, "UTC"), safe=False)
+        ticks = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array)]
+        # NumPy, not Arrow's kernels: with their scalars this took a fifth of the time of decoding eight columns
+        inside = (ticks >= low) & (ticks < high)
+        if not inside.all():
+            if array.null_count:
+                inside &= array.is_valid().to_numpy(zero_copy_only=False)
+            bits = pa.py_buffer(np.packbits(inside, bitorder="little"))
+            array = pa.Array.from_buffers(array.type, len(array), [bits, pa.py_buffer(np.ascontiguousarray(ticks))])
         if array.type.unit != self.unit:
             array = array.cast(pa.timestamp(self.unit, "UTC"), safe=False)
         return array
