@@ -43,7 +43,8 @@ get_uv() { # uv by its own hashes out of the lock, into the environment
     into_venv --require-hashes --no-deps -r "$venv/uv.lock" && [ -x "$venv/bin/uv" ]
 }
 
-by_uv() { "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "$@" >&2; }
+# bytecode now, not at the first import: where PYTHONDONTWRITEBYTECODE is set it would never be kept
+by_uv() { "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" "$@" >&2; }
 
 install_all() { # $1: run (what heatgrid needs) or test (the whole lock)
     if get_uv; then
@@ -99,6 +100,7 @@ setup() {
         rm -f "$stamp"
         say "installing the locked packages ($1)"
         install_all "$1" || die "installing failed (the lines above say why); nothing else was changed"
+        "$venv/bin/python" -m compileall -q src/heatgrid >&2 || true
         printf '%s\n%s\n%s\n' "$1" "$wanted" "$root" >"$stamp"
         say "done in $(($(date +%s) - started)) s"
         cd "$here" || exit 1

@@ -33,6 +33,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -184,12 +185,12 @@ TOO_FINE = pytest.mark.xfail(raises=OverflowError, strict=True, reason="the numb
 GRIDS = [
     {"cell": 0}, {"cell": -8}, {"cell": math.nan}, {"cell": math.inf}, {"cell": (8, 0)}, {"cell": 1e-9},
     {"extent": (5, 5, 0, 1)}, {"extent": (9, 5, 0, 1)}, {"extent": (0, 1, 0, math.nan)}, {"extent": (0, 1)},
-    pytest.param({"cell": 5e-324}, marks=TOO_FINE), pytest.param({"cell": 10**400}, marks=TOO_FINE),
+    pytest.param({"cell": 5e-324}, marks=TOO_FINE), pytest.param({"cell": 10**309}, marks=TOO_FINE),
     pytest.param({"extent": (-1.7e308, 1.7e308, 0, 1)}, marks=TOO_FINE),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", GRIDS, ids=str)
+@pytest.mark.parametrize("bad", GRIDS, ids=lambda bad: str(bad)[:32])
 def test_row_05_a_grid_of_no_or_too_many_cells_is_refused(bad: dict[str, Any]) -> None:
     """Fails if ``_cell``, ``_extent`` or the check of the shape in words/plan.py is gone."""
     with pytest.raises(UsageError) as caught:
@@ -215,14 +216,14 @@ SILENT = pytest.mark.xfail(strict=True, reason="sums of 64-bit counters are not 
 def test_row_06_a_sum_beyond_64_bits_is_a_limit_in_a_run() -> None:
     """Fails if the sum of the weights is not compared with 2^63 before a counter takes it."""
     with pytest.raises(LimitError):
-        hg.run(events(1025, count=np.full(1025, 2**53)))
+        hg.run(events(2049, count=np.full(2049, 2**52)))
 
 
 @SILENT
 def test_row_06_a_sum_beyond_64_bits_is_a_limit_in_a_merge() -> None:
     """Fails if ``merge`` adds counters without a look at their sum."""
-    parts = [hg.run(events(600, session=[name] * 600, count=np.full(600, 2**53))) for name in "ab"]
-    assert parts[0].map().values.tolist() == [[600 * 2**53]]
+    parts = [hg.run(events(1200, session=[name] * 1200, count=np.full(1200, 2**52))) for name in "ab"]
+    assert parts[0].map().values.tolist() == [[1200 * 2**52]]
     with pytest.raises(LimitError):
         hg.merge(parts)
 
@@ -356,7 +357,7 @@ def test_row_12_a_text_among_the_numbers_is_named_or_an_invalid_point(
         "2026-09-01T00:00:02Z,s,click,,1",
     ]
     path.write_text("time,session,kind,x,y\n" + "\n".join(lines) + "\n")
-    code, out, err = cli("pages", path)
+    code, out, err = cli("pages", path, "--maps", "clicks")
     assert (code, out) == (3, "")
     assert [word for word in ("HG2213", str(path), "'x'", "12px", "--coerce") if word not in err] == []
     heat = hg.run(hg.read(path, coerce=True))
@@ -370,7 +371,7 @@ def test_row_12_a_text_among_the_numbers_is_named_or_an_invalid_point(
 @pytest.mark.parametrize(
     ("change", "options", "code", "says"),
     [
-        (lambda t: t.append_column("x", t["x"]), {}, "HG2211", "'x'"),
+        (lambda t: t.append_column("x", t["x"]), {}, "HG2211", "value:    x"),
         (lambda t: t, {"map": {"x": "xx"}}, "HG2212", "'x'"),
         (lambda t: t.drop_columns(["time"]), {}, "HG2601", "--map time="),
         (lambda t: t.append_column("ts", t["time"]).append_column("timestamp", t["time"]).drop_columns(["time"]), {},
@@ -388,8 +389,12 @@ def test_row_12_missing_double_and_impossible_columns_are_named(
     assert says in str(caught.value)
 
 
+NESTED = pytest.mark.xfail(raises=pa.ArrowNotImplementedError, strict=True, reason="Arrow's error passes unchanged")
+SIMPLE = ("duration", "binary", "float", "date")
+
+
 @pytest.mark.parametrize("name", ["session", "page", "kind", "feature", "event_id", "by"])
-@pytest.mark.parametrize("kind", ["list", "struct", "duration", "binary", "float", "date"])
+@pytest.mark.parametrize("kind", [*(pytest.param(k, marks=NESTED) for k in ("list", "struct")), *SIMPLE])
 def test_row_12_a_name_of_any_type_is_a_text_or_a_clear_error(name: str, kind: str) -> None:
     """Fails if ``as_text`` of engine/names.py lets an error of Arrow through."""
     made = {
@@ -420,13 +425,13 @@ def recoded(array: pa.Array, index: pa.DataType, words: pa.DataType) -> pa.Array
     known = sorted({v for v in array.to_pylist() if v is not None}, reverse=True)
     known = [f"unused {len(array)}", *known]
     places = [None if v is None else known.index(v) for v in array.to_pylist()]
-    return pa.DictionaryArray.from_arrays(pa.array(places, index), pa.array(known).cast(words))
+    return pa.DictionaryArray.from_arrays(pa.array(places, index), pa.array(known, pa.string()).cast(words))
 
 
 def nulls_inside(array: pa.Array) -> pa.Array:
     known = [None, *sorted({v for v in array.to_pylist() if v is not None})]
     places = [None if i % 2 and v is None else known.index(v) for i, v in enumerate(array.to_pylist())]
-    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int8()), pa.array(known))
+    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int8()), pa.array(known, pa.string()))
 
 
 LAYOUTS: dict[str, Callable[[pa.Array], pa.Array]] = {
@@ -447,7 +452,11 @@ LAYOUTS: dict[str, Callable[[pa.Array], pa.Array]] = {
 NAMES = ("session", "user", "account", "tab", "view", "page", "kind", "feature", "event_id", "pointer", "device")
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+WIDEST = "dictionary by uint64"
+BY_FLOAT = pytest.mark.xfail(strict=True, reason="uint64 indices meet an int64 in ``remap`` and become float64")
+
+
+@pytest.mark.parametrize("layout", [pytest.param(k, marks=BY_FLOAT) if k == WIDEST else k for k in LAYOUTS])
 def test_row_13_every_layout_of_names_gives_the_same_bytes(layout: str) -> None:
     """Fails if ``as_dictionary`` forgets a layout, or ``NameCodes.table`` keeps the codes of another dictionary."""
     rng = random.Random(1)
@@ -508,6 +517,19 @@ def test_row_15_flipped_bits_are_an_error_or_a_result_that_adds_up(tmp_path: Pat
             errors += 1
             assert str(path) in str(error) or error.code == "HG2601", error  # noqa: PT017 - either way is right
     assert 0 < errors < 120
+
+
+@pytest.mark.xfail(raises=pa.ArrowException, strict=True, reason="a producer's error passes unchanged")
+def test_row_15_a_stream_that_fails_in_its_middle_is_an_error() -> None:
+    """Fails if what a foreign stream raises is not made one of our errors (``tasks`` of sources/memory.py)."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield events(5).to_batches()[0]
+        raise pa.ArrowInvalid("the connection was lost")
+
+    with pytest.raises(InputError) as caught:
+        hg.run(pa.RecordBatchReader.from_batches(events(0).schema, batches()))
+    assert "the connection was lost" in str(caught.value)
 
 
 BROKEN = {
@@ -581,9 +603,10 @@ def test_row_20_an_event_counts_once_in_its_session(ids: list[Any], order: str) 
 @LANES
 def test_row_20_equal_rows_count_once_on_asking(order: str) -> None:
     """Fails if ``dedupe="rows"`` leaves a column out, or takes two nulls for different values."""
-    table = pa.concat_tables([events(1, x=[None]), events(1, x=[None]), events(1, x=[2.0]), events(1, feature=["g"])])
+    x = [None, None, 0.0, -0.0, math.nan, math.nan, 2.0, 2.0]
+    table = events(8, step_ms=0, x=x, feature=["f"] * 7 + ["g"])
     assert hg.run(table, order=order).ledger.rejected == {}
-    assert hg.run(table, order=order, dedupe="rows").ledger.rejected == {"duplicate": 1}
+    assert hg.run(table, order=order, dedupe="rows").ledger.rejected == {"duplicate": 3}
 
 
 def in_pieces(table: pa.Table, size: int) -> pa.RecordBatchReader:
@@ -617,7 +640,7 @@ def test_row_21_a_clock_that_steps_back_an_hour_gives_no_negative_time(order: st
 
 @LANES
 def test_row_22_times_that_cannot_be_are_rejected(order: str) -> None:
-    """Fails if ``check_time`` or ``_bounded`` lets 1970 or 9999 in: the periods would be 8,000 years."""
+    """Fails if ``check_time`` and ``_bounded`` let 1970 and 9999 in: the periods would span 8,000 years."""
     seconds = T0 // 1000
     time = [seconds, 0, None, 253_370_764_800, -1, seconds + 1, 946_684_799, 4_133_980_800]
     heat = hg.run(events(8, time=pa.array(time, pa.timestamp("s", "UTC"))), every="day", order=order)
@@ -847,6 +870,18 @@ HOSTILE = [
 COLUMN = '=<b onclick="x">\x1b[2J'
 
 
+class Attributes(HTMLParser):
+    """The names of all attributes of a page, as a browser reads them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names |= {name for name, _ in attrs}
+
+
 def test_row_32_hostile_names_are_text_in_the_report_the_tables_and_the_terminal(
     tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -860,7 +895,8 @@ def test_row_32_hostile_names_are_text_in_the_report_the_tables_and_the_terminal
     heat = hg.run(path, by=(COLUMN,), every="week")
     html = heat.report(tmp_path / "report", title=HOSTILE[0]).read_text(encoding="utf-8")
     assert len(re.findall(r"<script\b", html)) == 1, "our own"
-    assert not re.search(r"<(img[^>]*onerror|b[ >]|i>)", html)
+    assert [name for name in (*HOSTILE, COLUMN, "<i>kind") if "<" in name and name in html] == []
+    assert Attributes(html).names.isdisjoint({"onclick", "onerror", "onmouseover"})
     assert not set("\x1b\x07\u202e") & set(html)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     for file in (tmp_path / "report").rglob("*.csv"):

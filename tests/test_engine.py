@@ -211,3 +211,79 @@ def test_too_many_maps_is_a_limit():
     big = pa.concat_tables([table.append_column("page", pa.array(part)) for part in names])
     with pytest.raises(LimitError):
         hg.run(hg.read(big), tables=(), url_rules=False)
+
+
+def stream_of(table, rows=1000):
+    return pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=rows))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_stream_that_starts_again_loses_nothing(threads):
+    n = 20_000
+    time = 1_790_000_000_000 + np.arange(n) * 100
+    time[2000:3000] = time[2000:3000][::-1]
+    table = pa.table({"time": pa.array(time, pa.timestamp("ms", "UTC")), "session": (np.arange(n) % 7).astype(str)})
+    streamed = run_plan(hg.read(stream_of(table)), Plan(maps=()), threads=threads)
+    assert streamed.state.ledger.read == n
+    assert to_bytes(streamed.state) == to_bytes(run_plan(hg.read(table), Plan(maps=())).state)
+    assert any("stream" in note for note in streamed.notes)
+
+
+def test_users_without_a_user_column_are_off_and_not_memory():
+    table = pa.table({"time": pa.array([1_790_000_000_000], pa.timestamp("ms", "UTC")), "session": ["a"]})
+    heat = hg.run(hg.read(table), maps=(), distinct=("users",))
+    assert "users" not in heat.pages.column_names
+    assert any("distinct users are off" in note for note in heat.summary["notes"])
+
+
+def test_an_integer_id_is_one_id_in_every_layout():
+    time = pa.array([1_790_000_000_000, 1_790_000_001_000], pa.timestamp("ms", "UTC"))
+    ids = pa.array([5, 5])
+    plain, coded = (hg.run(pa.table({"time": time, "session": c}), maps=()) for c in (ids, ids.dictionary_encode()))
+    with pytest.raises(UsageError) as caught:
+        hg.merge([plain, coded])
+    assert caught.value.code == "HG1605"
+
+
+def test_states_with_and_without_maps_do_not_merge():
+    time = pa.array([1_790_000_000_000], pa.timestamp("ms", "UTC"))
+    a = hg.run(pa.table({"time": time, "session": ["a"], "kind": ["click"]}))
+    b = hg.run(pa.table({"time": time, "session": ["b"], "kind": ["click"], "x": [1.0], "y": [1.0]}))
+    for pair in ([a, b], [b, a]):
+        with pytest.raises(UsageError) as caught:
+            hg.merge(pair)
+        assert caught.value.code == "HG1606"
+
+
+def test_a_rejected_time_at_the_head_of_a_block_does_not_flush_the_late_buffer():
+    time = [1_790_000_000_000 + i * 100 for i in range(1000)]
+    time[500] = None
+    time[501] = time[499] - 50
+    table = pa.table({"time": pa.array(time, pa.timestamp("ms", "UTC")), "session": ["a"] * 1000})
+    assert run_plan(hg.read(table), Plan(maps=()), order="time", block_rows=500).lane == "T"
+
+
+def test_a_late_row_before_the_return_of_a_closed_session_joins_the_old_one():
+    """With room for 1,024 sessions `v` is closed; it returns past its gap, but a late row of it lies within."""
+    gap, n = 60_000, 1_500
+    rows = [(0, "v"), *((i * 30, f"s{i}") for i in range(1, n)), (gap + 5, "v"), (gap - 5, "v"), (gap + 9, "end")]
+    table = pa.table({"time": pa.array([1_790_000_000_000 + t for t, _ in rows], pa.timestamp("ms", "UTC")),
+                      "session": [s for _, s in rows]})  # fmt: skip
+    plan = Plan(maps=(), session_gap=gap, lateness_ms=1000)
+    small = run_plan(hg.read(table), plan, max_open=1024, block_rows=256)
+    assert small.state.totals == run_plan(hg.read(table), plan, order="any").state.totals
+    assert small.state.totals["sessions"] == n + 1
+
+
+def test_a_segment_that_the_source_lacks_is_an_error():
+    table = pa.table({"time": pa.array([1_790_000_000_000], pa.timestamp("ms", "UTC")), "user": ["a"]})
+    with pytest.raises(InputError) as caught:
+        hg.run(table, maps=(), by=("account",))
+    assert caught.value.code == "HG2604"
+
+
+def test_an_area_on_a_raw_url_is_on_its_page():
+    table = pa.table({"time": pa.array([1_790_000_000_000], pa.timestamp("ms", "UTC")), "session": ["a"],
+                      "kind": ["click"], "page": ["/order/77"], "x": [5.0], "y": [5.0]})  # fmt: skip
+    heat = hg.run(table, areas=(hg.Area("buy", 0, 10, 0, 10, page="/order/123"),))
+    assert heat.features["feature"].to_pylist() == ["buy"]

@@ -187,3 +187,8 @@ def test_the_lock_holds_every_requirement() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     names = {re.split(r"[<>=!~\[ ;]", line, maxsplit=1)[0].lower().replace("_", "-") for line in asked}
     assert names <= set(re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE))
+
+
+def test_the_figures_of_the_readme_are_those_of_the_results():
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "bench_tables", "--check"], check=False)
+    assert done.returncode == 0, "scripts/bench_tables makes them anew"

@@ -57,7 +57,7 @@ def test_states_that_share_a_session_are_not_merged():
     first, second = (hg.run({k: v[part] for k, v in rows.items()}) for part in (slice(0, 2), slice(2, 4)))
     with pytest.raises(UsageError) as caught:
         hg.merge([first, second])
-    assert caught.value.code.startswith("HG13")
+    assert caught.value.code.startswith("HG16")
 
 
 @EXAMPLES

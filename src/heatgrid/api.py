@@ -79,8 +79,18 @@ def run(
     source = events if isinstance(events, Events) else read(events)
     tell = _bar if progress is True else (progress or None)
     outcome = run_plan(source, chosen, order=order, threads=thread_count(threads), progress=tell)
-    notes = (*source.notes, *outcome.notes)
+    notes = (*source.notes, *outcome.notes, *_bad_rows(source, outcome.state.ledger.rejected))
     return Heat(outcome.state, lane=outcome.lane, seconds=outcome.seconds, notes=notes)
+
+
+def _bad_rows(source: Events, rejected: dict[str, int]) -> list[str]:
+    """Where the first broken lines are, and what rejected times may mean."""
+    notes = [f"not readable: {line}" for line in source.bad_lines[:3]]
+    if rejected.get("decode", 0) > len(notes) and notes:
+        notes[-1] += f" (the first of {rejected['decode']:,})"
+    if rejected.get("time"):
+        notes.append(f"{rejected['time']:,} rows have no time within 2000 to 2100: null, or another unit (--time-unit)")
+    return notes
 
 
 def load(path: str | os.PathLike[str]) -> Heat:

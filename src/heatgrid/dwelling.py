@@ -67,7 +67,8 @@ def _array(values: Any) -> pa.ChunkedArray:
 
 
 def _times(values: Any) -> pa.ChunkedArray:
-    if isinstance(values, np.ndarray) and values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] == "m":
+    coarse = ("Y", "M", "W", "D", "h", "m")
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] in coarse:
         values = values.astype("datetime64[s]")
     times = _array(values)
     if pa.types.is_timestamp(times.type):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from datetime import UTC, datetime
 from functools import cached_property
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from heatgrid.engine import finish
-from heatgrid.engine.dense import dense
+from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
 from heatgrid.states.state import Maps, State
@@ -37,10 +39,14 @@ class Heat:
     def plan(self) -> Plan:
         return self.state.plan
 
-    @property
+    @cached_property
     def ledger(self) -> Ledger:
-        """Rows of the run, and points of each layer; events in cells below min_sessions stand under withheld."""
-        return self.state.ledger
+        """Rows of the run, and points of each layer; those in cells below min_sessions stand under withheld."""
+        ledger = copy.deepcopy(self.state.ledger)
+        for name, points in ledger.measures.items():
+            points.withheld = withheld_events(self.state, LAYERS.index(name))
+            points.used -= points.withheld
+        return ledger
 
     def __repr__(self) -> str:
         sessions = "no sessions" if self.state.session_ids is None else f"{self.state.totals['sessions']:,} sessions"
@@ -159,9 +165,12 @@ class Heat:
             if values not in part.column_names or (part.num_rows and part[values].null_count):
                 need = "--distinct users and a user column" if values == "users" else finish.UNLOCK
                 raise UsageError(f"{values} were not counted", code="HG1504", where="values", hint=f"needs {need}")
+        if self.plan.min_sessions > 1:
+            # a row that is withheld in the totals is withheld here, or it could be told from them
+            table = table.filter(pc.is_in(table[first], totals[first].combine_chunks()))
         distinct = values not in ADDITIVE
         column = "period" if by_period else columns
-        if column == first:
+        if not by_period and (column == first or column in finish.COUNTERS):
             column = f"by_{column}"
         areas = [area.name for area in self.plan.area_list] if first == "feature" else []
         counted = self.state.session_ids is not None

@@ -63,11 +63,10 @@ def copy_numbers(values: Any, bits: Any, bit_offset: Any, null: Any, out: Any) -
 
 
 @tight
-def check_time(time: Any, bits: Any, bit_offset: Any, first: Any, last: Any, ok: Any) -> Any:
+def check_time(time: Any, bits: Any, bit_offset: Any, first: Any, last: Any, before: Any, ok: Any) -> Any:
     """Mark rows whose time is null or outside [first, last); they take the time before them, so that they
     are never late. Returns how many."""
     bad = 0
-    before = first
     for i in range(time.shape[0]):
         j = i + bit_offset
         valid = bits.shape[0] == 0 or (bits[j >> 3] >> (j & 7)) & 1

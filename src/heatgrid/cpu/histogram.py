@@ -1,4 +1,4 @@
-"""The log-linear histogram of durations: exact below 64, then 64 sub-buckets an octave (error <= 1/64, the
+"""The log-linear histogram of durations: exact below 128, then 64 sub-buckets an octave (error <= 1/64, the
 representative within 0.8 %). Octaves are allocated when first hit: directory[key, octave] -> row of the pool."""
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def locate(
             return n
         maps[n] = m
         tiles[n] = row
-        if own_width.shape[0] and own_width[i] < 100_000.0:
+        if own_width.shape[0] and 0.0 < own_width[i] < 100_000.0:
             stats[m, WIDEST] = max(stats[m, WIDEST], np.int64(own_width[i]))
     return stop
 

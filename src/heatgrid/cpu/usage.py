@@ -9,8 +9,9 @@ import numpy as np
 from heatgrid.cpu import histogram, sets
 from heatgrid.cpu.jit import tight
 
-EVENTS, CLICKS, VIEWS, SESSIONS, DWELL, VISITS, OPEN_VISITS, SPARE = range(8)
+EVENTS, CLICKS, VIEWS, SESSIONS, DWELL, VISITS, OPEN_VISITS = range(7)
 FIELDS = 8
+"""One more than there are: a row of counters is one cache line."""
 DONE, NO_POOL, NO_HISTOGRAM = range(3)
 BITS = 4
 """Words of a session's bit set: the first 64 * BITS keys of a table are looked up there, the others in its hash set

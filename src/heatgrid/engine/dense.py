@@ -62,6 +62,15 @@ def dense(state: State, maps: Maps, rows: Ints, *, sessions: bool, widest: int) 
     return Dense(values, (x0, x0 + width * cw, y0, y0 + height * ch), used, hidden)
 
 
+def withheld_events(state: State, layer: int) -> int:
+    """Events of a layer in cells of fewer than min_sessions sessions."""
+    if state.plan.min_sessions <= 1 or state.session_ids is None or "maps" not in state.maps:
+        return 0
+    maps = state.maps["maps"]
+    counts = maps.counts[maps.keys[maps.tiles[:, 0], -3] == layer]
+    return int(counts[..., 0].sum(where=counts[..., 1] < state.plan.min_sessions, dtype=np.int64))
+
+
 def _size(plan: Plan, shown: Ints, tile_y: Ints, tile_x: Ints, widest: int) -> tuple[int, int]:
     """Cells (ny, nx): all of a named extent, else up to the last cell that is hit, and the viewport's width."""
     nx, ny = plan.shape

@@ -16,7 +16,7 @@ from heatgrid.engine.block import DTYPES, Array, Block, Buffers, absent
 from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
 from heatgrid.engine.pairs import Pairs
 from heatgrid.engine.periods import Periods
-from heatgrid.words.errors import InputError, nearest
+from heatgrid.words.errors import InputError, LimitError, nearest
 from heatgrid.words.events import NONE, Chunk, kind_of
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.pages import page_key
@@ -24,6 +24,7 @@ from heatgrid.words.plan import BUCKET_EDGES, Plan
 
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MAX_TIME = 2**62
+MOST_WEIGHT = 2.0**62
 AHEAD = 3
 """Blocks that may be alive at once: one is folded while the next ones are encoded."""
 
@@ -78,6 +79,13 @@ class Encoder:
         )
         self.pages = NameCodes(page_key if plan.url_rules else None, null=NONE)
         self.features = NameCodes()
+        # every name that a fold asks for has its code before folds and the worker run side by side
+        self.kinds.code("click")
+        for area in plan.area_list:
+            self.features.code(area.name)
+            if area.page is not None:
+                self.pages.code_of_raw(area.page)
+        self.has_users = "users" in plan.distinct and "user" in has
         self.pointers = NameCodes(str.lower, null=NONE)
         self.touch_code = self.pointers.code("touch")
         self.segments = [NameCodes(page_key if name == "page" and plan.url_rules else None, NONE) for name in plan.by]
@@ -93,6 +101,8 @@ class Encoder:
         self._range = (-MAX_TIME, MAX_TIME)
         if years is not None:
             self._range = _year(years[0]) * self.ticks, _year(years[1]) * self.ticks
+        self._before = self._range[0]
+        self._total = 0.0
 
     def encode(self, chunk: Chunk, lead: int) -> Block:
         """The block's arrays are used again for the third block after it.
@@ -119,8 +129,14 @@ class Encoder:
         if self.has_sessions:
             self.ledger.reject("session", int(columns.check_index(index, ok)))
         if "count" in self._has:
-            bad = columns.check_count(self._number(get, "count", n, null=1.0), fresh("weight"), ok)
+            bad = columns.check_count(self._counts(get, n), fresh("weight"), ok)
             self.ledger.reject("count", int(bad))
+            self._total += float(cols["weight"][lead:].sum(dtype=np.float64))
+            if self._total >= MOST_WEIGHT:
+                raise LimitError(
+                    "the counts add up to more than a 64-bit counter holds", code="HG4103", where="count",
+                    value=f"{self._total:.3g}", expected=f"less than {MOST_WEIGHT:.3g}", hint="split the input",
+                )  # fmt: skip
         self._names(get, n, fresh)
         self._ids_by_row(get, n, fresh)
         if self._ranked:
@@ -142,7 +158,9 @@ class Encoder:
     def _time(self, column: pa.Array, out: npt.NDArray[np.int64], ok: npt.NDArray[np.uint8]) -> None:
         out[:] = values_of(column)
         bits, offset = bitmap(column)
-        self.ledger.reject("time", int(columns.check_time(out, bits, offset, *self._range, ok)))
+        self.ledger.reject("time", int(columns.check_time(out, bits, offset, *self._range, self._before, ok)))
+        if len(out):
+            self._before = int(out[-1])
 
     def _session(
         self, get: dict[str, pa.Array], n: int
@@ -203,7 +221,7 @@ class Encoder:
             self._row_ids(get, fresh("event"), np.empty(n, np.int64))
         elif self.has_sessions and "event_id" in self._has:
             self._rows(get, "event_id", fresh("event"))
-        if "users" in self.plan.distinct and "user" in self._has:
+        if self.has_users:
             self._rows(get, "user", fresh("user_lo"), fresh("user_hi"))
 
     def _rows(
@@ -260,6 +278,14 @@ class Encoder:
         columns.copy_numbers(values, *bitmap(column), null, out)
         return out
 
+    def _counts(self, get: dict[str, pa.Array], n: int) -> npt.NDArray[np.float64]:
+        """The count of each row; integers that float64 cannot hold are infinite, and so rejected."""
+        number = self._number(get, "count", n, null=1.0)
+        column = get.get("count")
+        if column is not None and pa.types.is_integer(column.type):
+            number[(values_of(column) > 2**53) & ~np.isnan(number)] = np.inf
+        return number
+
     def _seq(self, get: dict[str, pa.Array], n: int) -> npt.NDArray[np.int64]:
         """The sequence number; null comes first."""
         if "seq" not in get:
@@ -279,6 +305,11 @@ class Encoder:
 
 def _comparable(column: pa.Array) -> pa.Array:
     """Values that are equal as equal ids: times and floats as 64-bit integers, -0.0 as 0.0, every NaN as one."""
+    if pa.types.is_nested(column.type):
+        raise InputError(
+            "rows with nested columns cannot be compared", code="HG2605", where="dedupe", value=str(column.type),
+            expected="columns of numbers, texts and times", hint="map an event_id, or leave the column out",
+        )  # fmt: skip
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.int64())
     if not pa.types.is_floating(column.type):

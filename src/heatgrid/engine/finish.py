@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from heatgrid.states.state import Ints, State, Table
+from heatgrid.states.state import MAP_FIELDS, USAGE_FIELDS, Ints, State, Table
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.plan import BUCKETS, LAYERS
 
 PERCENTILES = (50, 90, 99)
+COUNTERS = (*USAGE_FIELDS, *(f"p{percent}_ms" for percent in PERCENTILES), "users")
 NEEDS_SESSIONS = ("views", "sessions", "dwell_ms", "visits", "open_visits")
 UNLOCK = "a session or user column (--map session=COLUMN)"
 
@@ -29,7 +30,7 @@ def usage_table(state: State, name: str) -> pa.Table:
     columns: dict[str, Any] = {}
     for d, dim in enumerate(table.dims):
         names = np.array(state.names[dim], object)
-        columns[_free(shown(dim), columns)] = pa.array(names[table.keys[kept, d]], pa.string())
+        columns[_free(dim, columns, COUNTERS)] = pa.array(names[table.keys[kept, d]], pa.string())
     without = state.session_ids is None
     first = table.dims[0]
     for f, field in enumerate(table.fields):
@@ -46,23 +47,43 @@ def usage_table(state: State, name: str) -> pa.Table:
     return pa.table(columns)
 
 
-def _free(name: str, taken: dict[str, Any]) -> str:
-    return name if name not in taken else f"by_{name}"
+def _free(dim: str, taken: dict[str, Any], reserved: tuple[str, ...]) -> str:
+    """The column of a dimension; a segment that is named like another column is by_NAME."""
+    name = shown(dim)
+    return f"by_{name}" if name in taken or (dim != name and name in reserved) else name
 
 
 def visible_rows(state: State, table: Table) -> npt.NDArray[np.intp]:
-    """Rows of at least min_sessions sessions; if one alone is withheld the next smallest goes with it, since a
-    total would give it away."""
+    """Rows of at least min_sessions sessions; where one alone of a line is withheld the next smallest goes with
+    it, since a total would give it away."""
     k = state.plan.min_sessions
     every = np.arange(len(table.keys))
     if k <= 1 or state.session_ids is None:
         return every
     sessions = table.values[:, table.fields.index("sessions")]
     hidden = sessions < k
-    if hidden.sum() == 1 and len(every) > 1:
-        rest = np.flatnonzero(~hidden)
-        hidden[rest[np.argmin(sessions[rest])]] = True
+    changed = True
+    while changed:
+        changed = False
+        for line in _lines(table.keys):
+            rest = line[~hidden[line]]
+            if len(rest) == len(line) - 1 and len(rest):
+                hidden[rest[np.argmin(sessions[rest])]] = True
+                changed = True
     return np.flatnonzero(~hidden)
+
+
+def _lines(keys: Ints) -> list[npt.NDArray[np.intp]]:
+    """Rows that share all dimensions but one: each such line adds up to a total that is shown elsewhere."""
+    out = []
+    for d in range(keys.shape[1]):
+        others = np.delete(keys, d, axis=1)
+        if others.shape[1] == 0:
+            return [np.arange(len(keys))]
+        _, group = np.unique(others, axis=0, return_inverse=True)
+        order = np.argsort(group.reshape(-1), kind="stable")
+        out += np.split(order, np.flatnonzero(np.diff(group.reshape(-1)[order])) + 1)
+    return out
 
 
 def withheld(state: State, name: str) -> int:
@@ -109,21 +130,26 @@ def layers_table(state: State) -> pa.Table:
 
 def maps_table(state: State, name: str) -> pa.Table:
     maps = state.maps[name]
-    layer, fixed, bucket = maps.keys[:, -3], maps.keys[:, -2], maps.keys[:, -1]
+    keys, values = maps.keys, maps.values
+    if state.plan.min_sessions > 1 and state.session_ids is not None:
+        seen = values[:, 1] >= state.plan.min_sessions
+        keys, values = keys[seen], values[seen]
+    layer, fixed, bucket = keys[:, -3], keys[:, -2], keys[:, -1]
     columns: dict[str, Any] = {
         "layer": pa.array(np.array(LAYERS, object)[layer], pa.string()),
-        "page": pa.array(np.array(state.names["page"], object)[maps.keys[:, 0]], pa.string()),
+        "page": pa.array(np.array(state.names["page"], object)[keys[:, 0]], pa.string()),
         "bucket": pa.array(np.array(BUCKETS, object)[bucket], pa.string()),
         "fixed": pa.array(fixed == 1),
     }
     for d, dim in enumerate(maps.dims[1:], 1):
-        columns[_free(shown(dim), columns)] = pa.array(np.array(state.names[dim], object)[maps.keys[:, d]], pa.string())
-    uncounted = np.full(len(maps.keys), state.session_ids is None)
+        names = np.array(state.names[dim], object)[keys[:, d]]
+        columns[_free(dim, columns, MAP_FIELDS)] = pa.array(names, pa.string())
+    uncounted = np.full(len(keys), state.session_ids is None)
     if not state.plan.moves_sessions:
         uncounted |= layer == LAYERS.index("moves")
-    columns["events"] = pa.array(maps.values[:, 0])
-    columns["sessions"] = pa.array(maps.values[:, 1], mask=uncounted)
-    columns["viewport_w"] = pa.array(maps.values[:, 2], mask=maps.values[:, 2] == 0)
+    columns["events"] = pa.array(values[:, 0])
+    columns["sessions"] = pa.array(values[:, 1], mask=uncounted)
+    columns["viewport_w"] = pa.array(values[:, 2], mask=values[:, 2] == 0)
     return pa.table(columns).sort_by([("events", "descending"), ("layer", "ascending"), ("page", "ascending")])
 
 

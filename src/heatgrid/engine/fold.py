@@ -40,11 +40,12 @@ class Fold:
         self._ms = ms_mul, ms_div
         gap = plan.session_gap or (DEFAULT_GAP if encoder.has_user_only else 0)
         self.late = LateBuffer(lateness * ticks // 1000 if encoder.has_sessions else 0)
-        self.sessions = (
-            Sessions(ms_mul=ms_mul, ms_div=ms_div, gap=gap, idle=min(plan.idle_ms, 2**31 - 1), max_open=max_open)
-            if encoder.has_sessions
-            else None
-        )
+        self.sessions: Sessions | None = None
+        if encoder.has_sessions:
+            idle = min(plan.idle_ms, 2**31 - 1)
+            self.sessions = Sessions(
+                ms_mul=ms_mul, ms_div=ms_div, gap=gap, idle=idle, max_open=max_open, lateness=lateness
+            )
         self.accepted = 0
         self.duplicates = 0
         self._seen = Sets(slots=1)
@@ -69,7 +70,7 @@ class Fold:
     def _usages(self) -> list[Usage]:
         click = self.encoder.kinds.code("click")
         with_sessions = self.sessions is not None
-        users = "users" in self.plan.distinct
+        users = self.encoder.has_users
         keys = [(table, table.removesuffix("s")) for table in self.plan.tables]
         pairs = [(table, key, extra) for table, key in keys for extra in self._groupings()]
         return [
@@ -99,7 +100,7 @@ class Fold:
             return None
         ranked = sorted(self.plan.area_list, key=lambda a: a.size)
         box = [[a.x0, a.x1, a.y0, a.y1, _or(a.min_width, -np.inf), _or(a.max_width, np.inf)] for a in ranked]
-        pages = [-1 if a.page is None else self.encoder.pages.code(a.page) for a in ranked]
+        pages = [-1 if a.page is None else self.encoder.pages.code_of_raw(a.page) for a in ranked]
         features = [self.encoder.features.code(a.name) for a in ranked]
         return np.array(box, np.float64), np.array(pages, np.int32), np.array(features, np.int32)
 

@@ -24,7 +24,7 @@ from heatgrid.engine.sessions import Disorder
 from heatgrid.states.merge import merge
 from heatgrid.states.state import State
 from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
-from heatgrid.words.events import Chunk, Source
+from heatgrid.words.events import CANONICAL, Chunk, Source
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import Plan
 
@@ -67,9 +67,10 @@ def run_plan(
     started = time.perf_counter()
     run = _Run(source, plan, threads, progress, max_open, block_rows)
     state, lane, notes = run.go(order)
+    if {"x", "y"} <= set(source.columns) and "kind" not in source.columns:
+        notes.append("no column for kind: every row with a point counts as a click")
     state.inputs = source.inputs
     state.has = tuple(sorted(source.columns))
-    state.frame_note = plan.frame
     state.ledger.check()
     return Outcome(state, lane, time.perf_counter() - started, notes)
 
@@ -80,15 +81,23 @@ class _Run:
     ) -> None:
         self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
         self.max_open, self.block_rows = max_open, block_rows
+        for name in plan.by:
+            if name in CANONICAL and name not in source.columns:
+                raise InputError(
+                    "no column for this segment", code="HG2604", where="by", value=name,
+                    hint=f"--map {name}=COLUMN; {nearest(name, [*source.columns, *source.others])}",
+                )  # fmt: skip
         self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)
         self._spool: list[Chunk] | None = None
+        self._rest: Generator[Chunk] | None = None
+        self._waited = -1
 
     def go(self, order: str) -> tuple[State, str, list[str]]:
         notes: list[str] = []
         if order != "any":
             if not self.source.replayable and order == "auto":
-                # a stream that cannot be read again is kept until its order is known to hold
                 self._spool = []
+                notes.append("a stream is kept in memory in case its order does not hold; --order time avoids that")
             for lateness in self._buffers(order):
                 try:
                     return self._stream(lateness, notes), "S" if order == "session" else "T", notes
@@ -99,6 +108,8 @@ class _Run:
                             where="order", value=order, hint="leave --order out, or say --order any",
                         ) from None  # fmt: skip
                     notes.append(f"started again: {violation}")
+                    if violation.for_good or self._waited == self.plan.lateness_ms:
+                        break
         return self._partitioned(), "P", notes
 
     def _buffers(self, order: str) -> tuple[int, ...]:
@@ -110,9 +121,24 @@ class _Run:
         return (-1, self.plan.lateness_ms)
 
     def _chunks(self) -> Generator[Chunk]:
-        if self._spool:
-            yield from self._spool
+        """One pass over the input. Of a stream that cannot be read again, what was kept, then what is left."""
+        if self._spool is None:
+            yield from self._pieces()
             return
+        if self._rest is None:
+            self._rest = self._pieces()
+        at = 0
+        while True:
+            if at == len(self._spool):
+                part = next(self._rest, None)
+                if part is None:
+                    return
+                self._spool.append(part)
+            yield self._spool[at]
+            at += 1
+
+    def _pieces(self) -> Generator[Chunk]:
+        """The chunks of the source, cut into blocks."""
         for chunk in self.source.scan(self.needs.names, threads=self.threads):
             for start in range(0, max(1, chunk.batch.num_rows), self.block_rows):
                 first = start == 0
@@ -122,8 +148,6 @@ class _Run:
                     piece, chunk.rank, chunk.row + start, piece.num_rows + (rest if first else 0),
                     chunk.rejected if first else {},
                 )  # fmt: skip
-                if self._spool is not None:
-                    self._spool.append(part)
                 yield part
 
     def _tell(self, rows: int) -> None:
@@ -137,7 +161,7 @@ class _Run:
         with ExitStack() as opened:
             for block in opened.enter_context(closing(self._blocks(encoder))):
                 if fold is None:
-                    wait = lateness if lateness >= 0 else self._sniff(block)
+                    wait = self._waited = lateness if lateness >= 0 else self._sniff(block)
                     fold = opened.enter_context(closing(self._fold(encoder, wait)))
                 fold.push(block)
                 self._tell(block.read)
@@ -146,8 +170,6 @@ class _Run:
             if fold.late.rows:
                 fold.push(_empty(fold.late.rows, fold.late.held), last=True)
             state = fold.finish()
-        if encoder.points_only:
-            notes.append("no column for kind: every row with a point counts as a click")
         if fold.late.late_rows:
             notes.append(f"{fold.late.late_rows:,} rows were late and put in order")
         if fold.sessions is not None and fold.sessions.evicted:
@@ -195,7 +217,7 @@ class _Run:
             for name, column in _by_row(block).items():
                 kept.setdefault(name, []).append(column)
             self._tell(encoder.ledger.read)
-        self._spool = None
+        self._spool = self._rest = None
         columns = {name: np.concatenate(kept.pop(name)) for name in list(kept)}
         rows = len(columns["time"]) if columns else 0
         n_parts = max(1, -(-rows // PARTS_ROWS)) if encoder.has_sessions else 1

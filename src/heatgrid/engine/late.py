@@ -45,7 +45,7 @@ class LateBuffer:
         behind, kept, order = self._scratch[:, :n]
         ready, late_rows = late.late_order(block["time"], self.lateness, last, behind, kept, order)
         if ready < 0:
-            raise Disorder("too many rows are late for a small buffer")
+            raise Disorder("too many rows are late for a small buffer", for_good=True)
         self.late_rows += int(late_rows)
         return order, int(ready)
 

@@ -14,7 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.cpu import columns, ids
+from heatgrid.words.errors import InputError
 
+MOST_RAW = 1 << 16
+"""Raw values remembered: URLs with their queries may be as many as the rows, and are nobody's to keep."""
 _NO_BITS = np.empty(0, np.uint8)
 
 
@@ -30,6 +33,11 @@ def values_of(array: pa.Array) -> npt.NDArray[Any]:
     """The raw value buffer of a fixed-width array as a view; what stands under nulls is anything."""
     dtype = array.type.to_pandas_dtype() if not pa.types.is_temporal(array.type) else np.int64
     return np.frombuffer(array.buffers()[1], dtype)[array.offset : array.offset + len(array)]
+
+
+def indices_of(array: pa.DictionaryArray) -> npt.NDArray[np.int32]:
+    """The indices as int32, so that the loops are compiled once; sources have checked their range."""
+    return values_of(array.indices).astype(np.int32, copy=False)
 
 
 def as_dictionary(array: pa.Array) -> pa.DictionaryArray:
@@ -52,6 +60,11 @@ def as_text(array: pa.Array) -> pa.Array:
         return array
     if pa.types.is_null(array.type):
         return array.cast(pa.string())
+    if pa.types.is_nested(array.type):
+        raise InputError(
+            "a list or struct cannot be a name", code="HG2606", where="column", value=str(array.type),
+            expected="text, numbers or booleans", hint="name a field of a struct by its path: --map page=params.page",
+        )  # fmt: skip
     return array.cast(pa.large_string() if pa.types.is_binary(array.type) else pa.string())
 
 
@@ -82,11 +95,13 @@ class NameCodes:
         """-1 where a dimension has no row for null."""
         return -1 if self.null_name is None else self.code(self.null_name)
 
-    def _code_of_raw(self, raw: str | None) -> int:
+    def code_of_raw(self, raw: str | None) -> int:
         if raw is None:
             return self.null_code()
         found = self._raw.get(raw)
         if found is None:
+            if len(self._raw) >= MOST_RAW:
+                self._raw.clear()
             found = self._raw[raw] = self.code(self.clean(raw) if self.clean else raw)
         return found
 
@@ -94,7 +109,7 @@ class NameCodes:
         """Codes of the entries of a dictionary."""
         key = key_of(dictionary)
         if self._last is None or self._last[0] != key:
-            codes = [self._code_of_raw(raw) for raw in dictionary.to_pylist()]
+            codes = [self.code_of_raw(raw) for raw in dictionary.to_pylist()]
             # a dictionary without entries still needs a valid address for the loop
             self._last = (key, dictionary, np.array(codes or [-1], np.int32))
         return self._last[2]
@@ -102,7 +117,7 @@ class NameCodes:
     def encode(self, array: pa.Array, out: npt.NDArray[np.int32]) -> None:
         encoded = as_dictionary(array)
         bits, offset = bitmap(encoded.indices)
-        columns.remap(values_of(encoded.indices), bits, offset, self.table(encoded.dictionary), self.null_code(), out)
+        columns.remap(indices_of(encoded), bits, offset, self.table(encoded.dictionary), self.null_code(), out)
 
 
 class IdHashes:
@@ -112,6 +127,10 @@ class IdHashes:
         self._last: tuple[tuple[object, ...], pa.Array, Any, Any, Any] | None = None
 
     def __call__(self, array: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        if pa.types.is_run_end_encoded(array.type):
+            array = pc.run_end_decode(array)
+        if isinstance(array, pa.DictionaryArray) and pa.types.is_integer(array.dictionary.type):
+            array = array.dictionary_decode()  # the same id has the same hash in every layout
         if pa.types.is_integer(array.type):
             bits, offset = bitmap(array)
             lo, hi = _hash_values(values_of(array).astype(np.int64))
@@ -132,7 +151,7 @@ class IdHashes:
         _, _, lo, hi, table = self._last
         bits, offset = bitmap(encoded.indices)
         index = np.empty(len(array), np.int32)
-        columns.remap(values_of(encoded.indices), bits, offset, table, -1, index)
+        columns.remap(indices_of(encoded), bits, offset, table, -1, index)
         return index, lo, hi
 
     def rows(self, array: pa.Array, lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64] | None = None) -> None:

@@ -16,7 +16,14 @@ from heatgrid.engine.sets import Sets
 
 
 class Disorder(Exception):
-    """A session's rows are not in order, or a closed session came back: the pass must start again elsewhere."""
+    """A session's rows are not in order, or a closed session came back: the pass must start again elsewhere.
+
+    for_good : waiting longer for late rows cannot help.
+    """
+
+    def __init__(self, what: str, *, for_good: bool = False) -> None:
+        super().__init__(what)
+        self.for_good = for_good
 
 
 class Closer(Protocol):
@@ -32,9 +39,11 @@ class Sessions:
     gap : ms of no event that end a session (0: never). max_open : above it the sessions idle the longest are closed.
     """
 
-    def __init__(self, *, ms_mul: int, ms_div: int, gap: int, idle: int, max_open: int) -> None:
+    def __init__(self, *, ms_mul: int, ms_div: int, gap: int, idle: int, max_open: int, lateness: int) -> None:
         self.ms = (ms_mul, ms_div)
         self.gap, self.idle, self.max_open = gap, idle, max_open
+        # a closed session may only return once no late row can still come before its first one
+        self._return_gap = gap + lateness if gap else 0
         self.closers: list[Closer] = []
         self.sets = Sets()
         self.totals = np.zeros(4, np.int64)
@@ -74,14 +83,14 @@ class Sessions:
         at = 0
         while True:
             at, reason = slots.assign(
-                block.index, block.ok, block.lo, block.hi, time, at, self._epoch, self.batch, *self.ms, self.gap,
-                self._seen, self._table, self._slots, self._touch, self._free, self.left, self.totals, self._closed,
-                out,
+                block.index, block.ok, block.lo, block.hi, time, at, self._epoch, self.batch, *self.ms,
+                self._return_gap, self._seen, self._table, self._slots, self._touch, self._free, self.left, self.totals,
+                self._closed, out,
             )  # fmt: skip
             if reason == slots.DONE:
                 return
             if reason == slots.RETURNED:
-                raise Disorder("a session came back after it was closed")
+                raise Disorder("a session came back after it was closed", for_good=True)
             self._make_slots(held)
 
     def scan(self, block: Block, order: Array, ready: int, kind_flags: Array, viewport: bool, none_page: int) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from heatgrid.states.state import Ints, Maps, State, Table, canonical
-from heatgrid.words.errors import UsageError
+from heatgrid.words.errors import LimitError, UsageError
+
+MOST = 2.0**62
 
 
 def merge(a: State, b: State, *, same_run: bool = False) -> State:
@@ -18,6 +20,8 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
     Errors: UsageError HG1601..HG1605.
     """
     refuse_unlike(a, b)
+    refuse_unlike_columns(a, b)
+    refuse_overflow(a, b)
     if not same_run:
         refuse_overlap(a, b)
     names = {dim: sorted({*a.names.get(dim, []), *b.names.get(dim, [])}) for dim in sorted({*a.names, *b.names})}
@@ -31,7 +35,6 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
         bounds=_bounds(a, b),
         session_ids=_union(a, b),
         inputs=sorted((*a.inputs, *b.inputs), key=str) if not same_run else a.inputs,
-        frame_note=a.frame_note or b.frame_note,
         has=tuple(sorted({*a.has, *b.has})),
     )
     out.ledger.add(b.ledger)
@@ -56,6 +59,27 @@ def refuse_unlike(a: State, b: State) -> None:
         raise UsageError(
             "one state has sessions and the other has none", code="HG1603", where="session",
             hint="map a session or user column in both",
+        )  # fmt: skip
+
+
+def refuse_overflow(a: State, b: State) -> None:
+    """Every counter is at most the sum of all events, or of all dwell."""
+    for name in a.tables:
+        most = sum(float(s.tables[name].values.sum(axis=0, dtype=np.float64).max(initial=0)) for s in (a, b))
+        if most >= MOST:
+            raise LimitError(
+                "the sum does not fit a 64-bit counter", code="HG4104", where=name, value=f"{most:.3g}",
+                expected=f"less than {MOST:.3g}", hint="merge fewer states",
+            )  # fmt: skip
+
+
+def refuse_unlike_columns(a: State, b: State) -> None:
+    """One has counted maps or users, and the other had no columns for them."""
+    ids = [k for k in a.tables if (a.tables[k].ids is None) != (b.tables[k].ids is None)]
+    if set(a.maps) != set(b.maps) or ids:
+        raise UsageError(
+            "one state has " + ("users" if ids else "maps") + " and the other has none", code="HG1606",
+            where="user" if ids else "x, y", hint="map the same columns in both, or plan without them",
         )  # fmt: skip
 
 
@@ -140,7 +164,7 @@ def _merge_maps(a: State, b: State, name: str, names: dict[str, list[str]]) -> M
     tiles = np.concatenate([ma.tiles, mb.tiles + np.array([len(ma.keys), 0])])
     tiles[:, 0] = place[tiles[:, 0]]
     tiles, tile_place = _group(tiles)
-    wide = np.int64 if values[:, 0].sum() >= 2**32 else np.result_type(ma.counts.dtype, mb.counts.dtype)
+    wide = np.int64 if values[:, 0].sum() >= 2**32 else np.uint32
     counts = np.zeros((len(tiles), *ma.counts.shape[1:]), wide)
     for part, start in ((ma, 0), (mb, len(ma.tiles))):
         rows = tile_place[start : start + len(part.tiles)]

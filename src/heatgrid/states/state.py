@@ -63,7 +63,6 @@ class State:
     session_ids: Ints | None
     """(n, 2) sorted 128-bit hashes: the proof that two states hold different sessions. Personal data."""
     inputs: list[dict[str, object]] = field(default_factory=list)
-    frame_note: str = ""
     has: tuple[str, ...] = ()
     """Canonical columns the input had, so that a missing metric can name what would unlock it."""
     metrics_version: int = METRICS_VERSION

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from typing import Any
 
 import numpy as np
 
 from heatgrid.states.state import Maps, State, Table
-from heatgrid.words.errors import InputError
+from heatgrid.words.errors import InputError, UsageError
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import METRICS_VERSION, Plan
 
@@ -38,7 +39,6 @@ def to_bytes(state: State) -> bytes:
         "totals": state.totals,
         "bounds": state.bounds,
         "inputs": state.inputs,
-        "frame_note": state.frame_note,
         "has": state.has,
         "tables": {n: {"dims": t.dims, "fields": t.fields} for n, t in state.tables.items()},
         "maps": {n: {"dims": m.dims} for n, m in state.maps.items()},
@@ -60,6 +60,16 @@ def from_bytes(data: bytes, where: str) -> State:
             "the saved state is damaged: its checksum does not fit", code="HG2402", where=where,
             hint="build it anew, or fetch it again",
         )  # fmt: skip
+    try:
+        return _parse(body, where)
+    except (KeyError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, UsageError) as error:
+        raise InputError(
+            "this is not what heatgrid writes into a state", code="HG2404", where=where, value=str(error),
+            expected="a .heat file of heatgrid", hint="build it anew",
+        ) from error  # fmt: skip
+
+
+def _parse(body: bytes, where: str) -> State:
     with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
         header = json.loads(arrays["header"].tobytes())
         if header["version"] != VERSION or header["metrics_version"] != METRICS_VERSION:
@@ -97,6 +107,5 @@ def from_bytes(data: bytes, where: str) -> State:
         bounds=tuple(header["bounds"]) if header["bounds"] else None,
         session_ids=session_ids,
         inputs=header["inputs"],
-        frame_note=header["frame_note"],
         has=tuple(header["has"]),
     )

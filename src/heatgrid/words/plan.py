@@ -90,6 +90,9 @@ class Plan:
         object.__setattr__(self, "extent", _extent(self.extent))
         for name in ("idle_ms", "lateness_ms", "min_sessions"):
             _whole(name, getattr(self, name), least=0)
+        if self.min_sessions > 1:
+            # a cell can only be shown if its sessions are known
+            object.__setattr__(self, "moves_sessions", True)
         if self.session_gap is not None:
             _whole("session_gap", self.session_gap, least=1)
         try:
@@ -99,6 +102,19 @@ class Plan:
                 "unknown time zone", code="HG1104", where="tz", value=self.tz, expected="an IANA name",
                 hint="for example UTC or Europe/Berlin",
             ) from None  # fmt: skip
+        years = self.time_range
+        whole = isinstance(years, (tuple, list)) and len(years) == 2 and all(isinstance(y, int) for y in years)
+        if years is not None and not (whole and 1 <= years[0] < years[1] <= 9999):
+            raise UsageError(
+                "the range of years is not usable", code="HG1108", where="time_range", value=years,
+                expected="(first year, year after the last)", hint="(2000, 2101), or None for any",
+            )  # fmt: skip
+        x0, x1, y0, y1 = self.bounds
+        if not all(math.isfinite(span / edge) for span, edge in zip((x1 - x0, y1 - y0), self.cell_size, strict=True)):
+            raise UsageError(
+                "the grid has too many cells to count", code="HG1105", where="extent / cell",
+                value=f"{self.bounds} by {self.cell_size}", hint="a larger --cell or a smaller --extent",
+            )  # fmt: skip
         nx, ny = self.shape
         if nx * ny > MAX_CELLS or min(nx, ny) < 1:
             raise UsageError(

@@ -45,7 +45,6 @@ class MapMeasure:
         self._counts = np.zeros((256, tiles.CELLS, 2), np.uint32)
         self._stats = np.zeros((64, tiles.STATS), np.int64)
         self._total = 0
-        self._by_view = False
         self._waiting_head = np.zeros(0, np.int32)
         self._waiting = np.zeros((0, 4), np.int64)
         self._waiting_free = np.full(1, -1, np.int64)
@@ -178,10 +177,11 @@ class MapMeasure:
         # a tile may exist without a count when room ran out between the two
         kept = np.flatnonzero(tile_map >= 0)
         whole = len(kept) == n
+        wide = np.int64 if self._stats[:, tiles.EVENTS].sum() >= WIDE_FROM else np.uint32
         return Maps(
             dims=("page", *(d for name in self.extra for d in dims[name])),
             keys=keys.astype(np.int64),
             values=self._stats[numbers],
             tiles=np.column_stack([tile_map[kept], tile_no[kept]]).astype(np.int64),
-            counts=self._counts[:n] if whole else self._counts[kept],
+            counts=(self._counts[:n] if whole else self._counts[kept]).astype(wide, copy=False),
         )
