@@ -305,7 +305,7 @@ class Encoder:
 
 def _comparable(column: pa.Array) -> pa.Array:
     """Values that are equal as equal ids: times and floats as 64-bit integers, -0.0 as 0.0, every NaN as one."""
-    if pa.types.is_nested(column.type):
+    if pa.types.is_nested(column.type) and not pa.types.is_run_end_encoded(column.type):
         raise InputError(
             "rows with nested columns cannot be compared", code="HG2605", where="dedupe", value=str(column.type),
             expected="columns of numbers, texts and times", hint="map an event_id, or leave the column out",
