@@ -210,6 +210,8 @@ class Sessions:
     def _grow_slots(self) -> None:
         old = len(self._slots)
         new = max(1024, old * 2)
+        if old < self.max_open:
+            new = max(1024, min(new, self.max_open))
         self._slots = _resized(self._slots, new)
         self._touch = _resized(self._touch, new)
         self._free = _resized(self._free, new)
