@@ -604,12 +604,24 @@ def test_row_17_each_broken_json_line_alone_costs_itself(tmp_path: Path, line: b
     assert heat.summary["sessions"] == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the look at the first lines meets bytes that are no UTF-8 in a callback")
-def test_row_17_a_short_line_that_is_no_text_is_rejected_without_a_traceback(tmp_path: Path) -> None:
-    """Fails if ``_types`` of sources/csv.py reads lines that ``parse`` would clean: Python prints what it ignores."""
+@pytest.mark.xfail(raises=UnicodeDecodeError, strict=True, reason="names of fields are taken as Arrow shows them")
+def test_row_17_a_json_key_that_is_no_text_costs_its_line(tmp_path: Path) -> None:
+    """Fails if ``_infer`` of sources/ndjson.py asks Arrow for the fields of bytes that are no UTF-8."""
+    good = GOOD["jsonl"][1]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(good + b'{"time": "2026-09-01T00:00:01Z", "session": "s", "\xff": 1}\n' + good)
+    heat = hg.run(path)
+    assert (heat.ledger.accepted, heat.ledger.rejected) == (2, {"decode": 1})
+
+
+@pytest.mark.xfail(strict=True, reason="the first look, and the record that ends a block, are not cleaned")
+@pytest.mark.parametrize("line", [b"\xff", b'2026-09-01T00:00:01Z,"s\xa2,/a'], ids=["short", "open quote"])
+def test_row_17_a_csv_line_of_two_faults_is_rejected_without_a_traceback(tmp_path: Path, line: bytes) -> None:
+    """Fails if ``_types`` of sources/csv.py reads what ``_clean`` would drop (Python then prints what it ignores), or
+    ``_clean`` keeps the record that a block ends in: after a lost quote that is all the rest."""
     head, good = GOOD["csv"]
     path = tmp_path / "a.csv"
-    path.write_bytes(head + good + b"\xff\n" + good)
+    path.write_bytes(head + good + line + b"\n" + good)
     code = f"import heatgrid as hg; print(hg.run({str(path)!r}).ledger.rejected)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("{'decode': 1}\n", "")
