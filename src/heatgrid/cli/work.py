@@ -138,7 +138,7 @@ def judge(ledger: Ledger, limit: float, min_rows: int) -> None:
         raise QualityError(
             "too many rows were rejected", code="HG3001", where="the input",
             value=f"{total:,} of {ledger.read:,} ({share:.2g}%): {reasons}", expected=f"at most {100 * limit:g}%",
-            hint=f"look at these rows, or accept them with --max-rejected {min(100, int(share) + 1)}%",
+            hint=_why(bad) + f"look at these rows, or accept them with --max-rejected {min(100, int(share) + 1)}%",
         )  # fmt: skip
     if ledger.accepted < min_rows:
         raise QualityError(
@@ -146,6 +146,13 @@ def judge(ledger: Ledger, limit: float, min_rows: int) -> None:
             value=f"{ledger.accepted:,} of {ledger.read:,}", expected=f"at least {min_rows:,}",
             hint="check --where and the files, or lower --min-rows",
         )  # fmt: skip
+
+
+def _why(bad: dict[str, int]) -> str:
+    """What most of the rejected rows may have in common."""
+    if max(bad, key=lambda reason: bad[reason]) != "time":
+        return ""
+    return "the times are null or outside 2000 to 2100 (seconds read as milliseconds are near 1970: --time-unit, or the stored type); "
 
 
 def need(value: str | None, option: str, example: str) -> str:

@@ -24,7 +24,7 @@ from heatgrid.words.plan import BUCKET_EDGES, Plan
 
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MAX_TIME = 2**62
-MOST_WEIGHT = 2.0**62
+MOST_WEIGHT = 9.2e18
 AHEAD = 3
 """Blocks that may be alive at once: one is folded while the next ones are encoded."""
 
@@ -75,10 +75,12 @@ class Encoder:
         # without a kind column a table of points is a table of clicks (said in the notes), any other of events
         self.points_only = "kind" not in has and self.has_points
         self.kinds = NameCodes(
-            lambda raw: kinds.get(raw) or kind_of(raw), null="click" if self.points_only else "custom"
+            lambda raw: kinds.get(raw) or kind_of(raw),
+            null="click" if self.points_only else "custom",
+            column="kind",
         )
-        self.pages = NameCodes(page_key if plan.url_rules else None, null=NONE)
-        self.features = NameCodes()
+        self.pages = NameCodes(page_key if plan.url_rules else None, null=NONE, column="page")
+        self.features = NameCodes(column="feature")
         # every name that a fold asks for has its code before folds and the worker run side by side
         self.kinds.code("click")
         for area in plan.area_list:
@@ -88,11 +90,13 @@ class Encoder:
         self.has_users = "users" in plan.distinct and "user" in has
         self.pointers = NameCodes(str.lower, null=NONE)
         self.touch_code = self.pointers.code("touch")
-        self.segments = [NameCodes(page_key if name == "page" and plan.url_rules else None, NONE) for name in plan.by]
+        self.segments = [
+            NameCodes(page_key if name == "page" and plan.url_rules else None, NONE, name) for name in plan.by
+        ]
         self.segment_pairs = [Pairs() for _ in plan.by[1:]]
         self.period_names = NameCodes()
         self.periods = Periods(plan.every, plan.tz, self.ticks, self.period_names) if plan.every else None
-        self._ids = {name: IdHashes() for name in ("session", "user", "tab", "view", "event_id")}
+        self._ids = {name: IdHashes(name) for name in ("session", "user", "tab", "view", "event_id")}
         self._ring = deque(Buffers() for _ in range(AHEAD))
         self._has = has
         self._ranked = ranked
@@ -296,7 +300,9 @@ class Encoder:
             return np.where(np.isnan(number), -MAX_TIME, np.clip(np.nan_to_num(number), -(2**53), 2**53)).astype(
                 np.int64
             )
-        out = values_of(column).astype(np.int64)
+        values = values_of(column)
+        # beyond int64 all are the last
+        out = (np.minimum(values, 2**63 - 1) if values.dtype == np.uint64 else values).astype(np.int64)
         bits, offset = bitmap(column)
         if len(bits):
             columns.fill_where_null(bits, offset, -MAX_TIME, out)

@@ -40,20 +40,28 @@ def indices_of(array: pa.DictionaryArray) -> npt.NDArray[np.int32]:
     return values_of(array.indices).astype(np.int32, copy=False)
 
 
-def as_dictionary(array: pa.Array) -> pa.DictionaryArray:
+def run_end_decoded(array: pa.Array) -> pa.Array:
+    """Also runs over a dictionary, which Arrow's own decoder does not take."""
+    if isinstance(array.type.value_type, pa.DictionaryType):
+        decoded = pa.RunEndEncodedArray.from_arrays(array.run_ends, array.values.dictionary_decode())
+        array = decoded.slice(array.offset, len(array))
+    return pc.run_end_decode(array)
+
+
+def as_dictionary(array: pa.Array, column: str = "column") -> pa.DictionaryArray:
     """Any column of names as dictionary<string>: every string and dictionary layout, REE, numbers, booleans."""
     if pa.types.is_run_end_encoded(array.type):
-        array = pc.run_end_decode(array)
+        array = run_end_decoded(array)
     if isinstance(array, pa.DictionaryArray):
         if pa.types.is_string(array.dictionary.type) or pa.types.is_large_string(array.dictionary.type):
             return array
-        return pa.DictionaryArray.from_arrays(array.indices, as_text(array.dictionary))
-    return as_text(array).dictionary_encode()
+        return pa.DictionaryArray.from_arrays(array.indices, as_text(array.dictionary, column))
+    return as_text(array, column).dictionary_encode()
 
 
-def as_text(array: pa.Array) -> pa.Array:
+def as_text(array: pa.Array, column: str) -> pa.Array:
     if pa.types.is_run_end_encoded(array.type):
-        array = pc.run_end_decode(array)
+        array = run_end_decoded(array)
     if isinstance(array, pa.DictionaryArray):
         array = array.dictionary_decode()
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
@@ -62,7 +70,7 @@ def as_text(array: pa.Array) -> pa.Array:
         return array.cast(pa.string())
     if pa.types.is_nested(array.type):
         raise InputError(
-            "a list or struct cannot be a name", code="HG2606", where="column", value=str(array.type),
+            "a list or struct cannot be a name", code="HG2606", where=column, value=str(array.type),
             expected="text, numbers or booleans", hint="name a field of a struct by its path: --map page=params.page",
         )  # fmt: skip
     return array.cast(pa.large_string() if pa.types.is_binary(array.type) else pa.string())
@@ -76,7 +84,10 @@ def key_of(dictionary: pa.Array) -> tuple[object, ...]:
 class NameCodes:
     """The names of one dimension. ``clean`` turns a raw value into its name (page key, kind)."""
 
-    def __init__(self, clean: Callable[[str], str] | None = None, null: str | None = None) -> None:
+    def __init__(
+        self, clean: Callable[[str], str] | None = None, null: str | None = None, column: str = "column"
+    ) -> None:
+        self.column = column
         self.names: list[str] = []
         self.clean = clean
         self.null_name = null
@@ -115,7 +126,7 @@ class NameCodes:
         return self._last[2]
 
     def encode(self, array: pa.Array, out: npt.NDArray[np.int32]) -> None:
-        encoded = as_dictionary(array)
+        encoded = as_dictionary(array, self.column)
         bits, offset = bitmap(encoded.indices)
         columns.remap(indices_of(encoded), bits, offset, self.table(encoded.dictionary), self.null_code(), out)
 
@@ -123,12 +134,13 @@ class NameCodes:
 class IdHashes:
     """128-bit hashes of ids: (index by row, lo, hi by index); index -1 is null."""
 
-    def __init__(self) -> None:
+    def __init__(self, column: str = "column") -> None:
+        self.column = column
         self._last: tuple[tuple[object, ...], pa.Array, Any, Any, Any] | None = None
 
     def __call__(self, array: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         if pa.types.is_run_end_encoded(array.type):
-            array = pc.run_end_decode(array)
+            array = run_end_decoded(array)
         if isinstance(array, pa.DictionaryArray) and pa.types.is_integer(array.dictionary.type):
             array = array.dictionary_decode()  # the same id has the same hash in every layout
         if pa.types.is_integer(array.type):
@@ -138,7 +150,7 @@ class IdHashes:
             if len(bits):
                 columns.fill_where_null(bits, offset, np.int32(-1), index)
             return index, lo, hi
-        encoded = as_dictionary(array)
+        encoded = as_dictionary(array, self.column)
         dictionary = encoded.dictionary
         key = key_of(dictionary)
         if self._last is None or self._last[0] != key:

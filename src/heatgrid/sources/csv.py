@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from heatgrid.sources.layouts import is_utf8
 from heatgrid.sources.parts import Job
 from heatgrid.sources.streams import Block
 from heatgrid.sources.text import Parsed
@@ -63,7 +64,7 @@ class Csv:
             return pa.schema([])
         if len(set(self.names)) < len(self.names):
             return pa.schema([(name, pa.string()) for name in self.names])
-        sample = b"\n".join(self.body(first).data.split(b"\n")[:1000])
+        sample = b"\n".join(self._clean(self.body(first))[0].data.split(b"\n")[:1000])
         try:
             table = self._read(sample, pacsv.ConvertOptions(), [])
         except pa.ArrowInvalid:
@@ -77,7 +78,7 @@ class Csv:
 
     def parse(self, block: Block, job: Job | None, tops: list[str]) -> Parsed:
         bad: list[tuple[int, str]] = []
-        if b"\0" in block.data or not _is_utf8(block.data):
+        if b"\0" in block.data or not is_utf8(block.data):
             block, bad = self._clean(block)
         picked = tops or self.names[:1]
         odd: list[Any] = []
@@ -140,14 +141,22 @@ class Csv:
             whole = b"\n".join(record)
             if whole.count(b'"') % 2 and len(record) < 100:
                 continue
-            why = "NUL byte" if b"\0" in whole else "not UTF-8" if not _is_utf8(whole) else ""
-            if why:
-                bad.append((block.line + number - len(record) + 1, f"{why}: {shorten(repr(whole[:80]), 80)}"))
-                kept += [b""] * len(record)
-            else:
-                kept += record
+            self._keep(record, block.line + number, kept, bad)
             record = []
-        return Block(b"\n".join([*kept, *record]), block.line), bad
+        if record:
+            self._keep(record, block.line + number, kept, bad)
+        return Block(b"\n".join(kept), block.line), bad
+
+    @staticmethod
+    def _keep(record: list[bytes], last: int, kept: list[bytes], bad: list[tuple[int, str]]) -> None:
+        """Add the lines of a record, or empty ones and the reason; last: the number of its last line."""
+        whole = b"\n".join(record)
+        why = "NUL byte" if b"\0" in whole else "not UTF-8" if not is_utf8(whole) else ""
+        if why:
+            bad.append((last - len(record) + 1, f"{why}: {shorten(repr(whole[:80]), 80)}"))
+            kept += [b""] * len(record)
+        else:
+            kept += record
 
 
 def _find_record(data: bytes, text: bytes, at: int) -> int:
@@ -160,14 +169,6 @@ def _find_record(data: bytes, text: bytes, at: int) -> int:
         if (found == 0 or data[found - 1] in b"\r\n") and (end == len(data) or data[end] in b"\r\n"):
             return found
         at = found + 1
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _one_batch(table: pa.Table, rows: int) -> pa.RecordBatch:

@@ -88,3 +88,11 @@ def _readable(value: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -52,7 +52,7 @@ class MemoryPart:
             batches = self._open(tops)
         else:
             batches = self._rest = self._open(self.schema.names) if self._rest is None else self._rest
-        for batch in batches:
+        for batch in self._told(batches):
             if not self.replayable:
                 self._first.append(batch)
             if batch.num_rows:
@@ -73,9 +73,20 @@ class MemoryPart:
             rest = self._open(self.schema.names) if self._rest is None else self._rest
             batches = chain(self._first, rest)
             self._first = []
-        for batch in batches:
+        for batch in self._told(batches):
             for share in cuts(batch, SHARE):
                 yield partial(self._deliver, job, share, tops)
+
+    def _told(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """What a producer raises in its middle as an error of ours."""
+        while True:
+            try:
+                batch = next(batches, None)
+            except (pa.ArrowException, OSError) as error:
+                raise invalid(self.name, str(error)) from error
+            if batch is None:
+                return
+            yield batch
 
     def _deliver(self, job: Job, batch: pa.RecordBatch, tops: list[str]) -> list[Piece]:
         return pieces_of([self._checked(batch, tops)], job, self.name)

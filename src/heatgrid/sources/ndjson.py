@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pajson
 
+from heatgrid.sources.layouts import is_utf8
 from heatgrid.sources.parts import Job
 from heatgrid.sources.streams import Block
 from heatgrid.sources.text import Parsed
@@ -37,10 +38,11 @@ class Ndjson:
     def _infer(self, data: bytes) -> pa.Schema:
         if not data.strip():
             return pa.schema([])
-        try:
-            return _arrow(data, None).schema
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            pass  # some lines are broken, or a field has two types
+        if is_utf8(data):  # Arrow's parser takes other bytes unseen
+            try:
+                return _arrow(data, None).schema
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                pass  # some lines are broken, or a field has two types
         kinds: dict[str, Any] = {}
         for line in data.split(b"\n"):
             row = _row(line)
@@ -53,7 +55,7 @@ class Ndjson:
 
     def parse(self, block: Block, job: Job | None, tops: list[str]) -> Parsed:
         schema = pa.schema([self.schema.field(top) for top in tops])
-        if b"\\u0000" not in block.data and b"\0" not in block.data and tops:
+        if b"\\u0000" not in block.data and b"\0" not in block.data and tops and is_utf8(block.data):
             try:
                 table = _arrow(block.data, schema)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

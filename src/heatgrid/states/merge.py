@@ -10,7 +10,7 @@ import numpy.typing as npt
 from heatgrid.states.state import Ints, Maps, State, Table, canonical
 from heatgrid.words.errors import LimitError, UsageError
 
-MOST = 2.0**62
+MOST = 9.2e18
 
 
 def merge(a: State, b: State, *, same_run: bool = False) -> State:

@@ -196,7 +196,7 @@ def _whole(name: str, value: object, least: int) -> None:
 
 def _cell(value: object) -> tuple[float, float]:
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    ok = len(pair) == 2 and all(isinstance(v, (int, float)) and math.isfinite(v) and v > 0 for v in pair)
+    ok = len(pair) == 2 and all(isinstance(v, (int, float)) and 0 < v < 2.0**60 for v in pair)
     if not ok:
         raise UsageError(
             "the cell size is not usable", code="HG1103", where="cell", value=value,
@@ -208,7 +208,8 @@ def _cell(value: object) -> tuple[float, float]:
 def _extent(value: object) -> tuple[float, float, float, float] | None:
     if value is None:
         return None
-    box = tuple(float(v) for v in value) if isinstance(value, (tuple, list)) else ()
+    numbers = isinstance(value, (tuple, list)) and all(isinstance(v, (int, float)) for v in value)
+    box = tuple(float(v) for v in value) if numbers else ()  # type: ignore[attr-defined]
     if len(box) != 4 or not all(map(math.isfinite, box)) or not (box[0] < box[1] and box[2] < box[3]):
         raise UsageError(
             "the extent is not usable", code="HG1106", where="extent", value=value,
