@@ -152,7 +152,10 @@ def _why(bad: dict[str, int]) -> str:
     """What most of the rejected rows may have in common."""
     if max(bad, key=lambda reason: bad[reason]) != "time":
         return ""
-    return "the times are null or outside 2000 to 2100 (seconds read as milliseconds are near 1970: --time-unit, or the stored type); "
+    return (
+        "the times are null or outside 2000 to 2100 (seconds read as milliseconds are near 1970): another unit, "
+        "perhaps (--time-unit, or the stored type); "
+    )
 
 
 def need(value: str | None, option: str, example: str) -> str:
