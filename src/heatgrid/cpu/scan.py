@@ -11,7 +11,7 @@ from typing import Any
 
 from heatgrid.cpu import sets
 from heatgrid.cpu.jit import fused, tight
-from heatgrid.cpu.slots import HI, LAST, LO, NEVER, NEXT, RANK, RUN, SEQ, VIEWS
+from heatgrid.cpu.slots import HI, LAST, LO, NEVER, NEXT, RANK, RUN, SEQ, VIEWS, millis, open_slot
 
 TAB, R_NEXT, MS, PAGE, VIEW, HIDDEN, BUCKET = range(7)
 RUN_FIELDS = 8
@@ -26,7 +26,6 @@ DONE, NO_SLOT, NO_RUN, NO_VIEW, NO_POOL, DISORDER = range(6)
 """Why the scan came back before the end: room to be made, or the rows of a session are not in order."""
 
 SESSIONS, RESUMED, OPENED_VIEWS, DUPLICATES = range(4)
-FREE_SLOTS, FREE_RUNS, FREE_VIEWS, N_RETIRED = range(4)
 EVENT_KEY = 1 << 60
 
 
@@ -56,7 +55,7 @@ def scan(
         while slots[s, NEXT] >= 0:
             s = slots[s, NEXT]
         t = time[i]
-        ms = t * ms_mul if ms_div == 1 else t // ms_div
+        ms = millis(t, ms_mul, ms_div)
         if slots[s, LAST] != NEVER:
             if t < slots[s, LAST]:
                 return k, DISORDER
@@ -67,21 +66,12 @@ def scan(
                 if rank.shape[0] and same and rank[i] < slots[s, RANK]:
                     return k, DISORDER
             if gap > 0:
-                before = slots[s, LAST]
-                before_ms = before * ms_mul if ms_div == 1 else before // ms_div
-                if ms - before_ms >= gap:
+                if ms - millis(slots[s, LAST], ms_mul, ms_div) >= gap:
                     if left[0] == 0:
                         return k, NO_SLOT
                     left[0] -= 1
                     new = np_int(free_slots[left[0]])
-                    slots[new, LO] = slots[s, LO]
-                    slots[new, HI] = slots[s, HI]
-                    slots[new, RUN] = -1
-                    slots[new, VIEWS] = -1
-                    slots[new, LAST] = NEVER
-                    slots[new, SEQ] = NEVER
-                    slots[new, RANK] = 0
-                    slots[new, NEXT] = -1
+                    open_slot(slots, new, slots[s, LO], slots[s, HI])
                     touch[new] = batch
                     slots[s, NEXT] = new
                     retired[left[3]] = s

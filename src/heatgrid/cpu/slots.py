@@ -25,6 +25,25 @@ def _home(lo: Any, mask: Any) -> Any:
     return np.int64((np.uint64(lo) >> np.uint64(7)) & np.uint64(mask))
 
 
+@fused
+def millis(t: Any, ms_mul: Any, ms_div: Any) -> Any:
+    """Ticks of the source as whole milliseconds, floored."""
+    return t * ms_mul if ms_div == 1 else t // ms_div
+
+
+@fused
+def open_slot(slots: Any, s: Any, lo: Any, hi: Any) -> None:
+    """A session of this id that has seen no row yet."""
+    slots[s, LO] = lo
+    slots[s, HI] = hi
+    slots[s, RUN] = -1
+    slots[s, VIEWS] = -1
+    slots[s, LAST] = NEVER
+    slots[s, SEQ] = NEVER
+    slots[s, RANK] = 0
+    slots[s, NEXT] = -1
+
+
 @tight
 def assign(
     index: Any, ok: Any, lo: Any, hi: Any, time: Any, start: Any, epoch: Any, batch: Any, ms_mul: Any, ms_div: Any,
@@ -59,21 +78,14 @@ def assign(
                 return i, FULL
             mark = lookup(closed, lo[j], hi[j])
             if mark != 0:
-                ms = time[i] * ms_mul if ms_div == 1 else time[i] // ms_div
+                ms = millis(time[i], ms_mul, ms_div)
                 if gap <= 0 or ms - (mark >> 1) < gap:
                     return i, RETURNED
                 totals[1] += 1
             left[0] -= 1
             totals[0] += 1
             s = np.int64(free[left[0]])
-            slots[s, LO] = lo[j]
-            slots[s, HI] = hi[j]
-            slots[s, RUN] = -1
-            slots[s, VIEWS] = -1
-            slots[s, LAST] = NEVER
-            slots[s, SEQ] = NEVER
-            slots[s, RANK] = 0
-            slots[s, NEXT] = -1
+            open_slot(slots, s, lo[j], hi[j])
             table[h] = s
         touch[s] = batch
         seen[j] = (np.int64(epoch) << 32) | s

@@ -18,7 +18,6 @@ TABLES = ("features", "pages")
 PERIODS = ("hour", "day", "week", "month")
 FRAMES = ("page", "viewport")
 DISTINCT = ("users",)
-AREA_POLICIES = ("innermost",)
 
 BUCKET_EDGES = (600, 1024, 1440)
 BUCKETS = ("0-600", "600-1024", "1024-1440", "1440+", "unknown")
