@@ -1,4 +1,4 @@
-"""Three machine instructions that Numba does not offer by name."""
+"""Machine instructions that Numba does not offer by name."""
 
 from __future__ import annotations
 
@@ -43,6 +43,53 @@ def _leading_zeros(typingctx: Any, value: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
+def _load(bits: int) -> Any:
+    """The little-endian integer of so many bits that starts at a byte of a uint8 array, at any address."""
+
+    def load(typingctx: Any, array: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(bits).as_pointer())
+            found = builder.load(address)
+            found.align = 1
+            return found
+
+        return (types.uint64 if bits == 64 else types.int32)(array, types.int64), codegen
+
+    return intrinsic(load)
+
+
+def _copy_bytes(typingctx: Any, out: Any, o: Any, b: Any, i: Any, n: Any) -> Any:
+    """out[o : o + n] = b[i : i + n] of uint8 arrays that do not overlap there."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target = context.make_array(signature.args[0])(context, builder, args[0]).data
+        source = context.make_array(signature.args[2])(context, builder, args[2]).data
+        to, of = builder.gep(target, [args[1]]), builder.gep(source, [args[3]])
+        i64, i1 = ir.IntType(64), ir.IntType(1)
+        kind = ir.FunctionType(ir.VoidType(), [to.type, of.type, i64, i1])
+        function = builder.module.declare_intrinsic("llvm.memcpy", [to.type, of.type, i64], kind)
+        builder.call(function, [to, of, args[4], i1(0)])
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, b, types.int64, types.int64), codegen
+
+
+copy_bytes = cast(Callable[..., Any], intrinsic(_copy_bytes))
+load64 = cast(Callable[..., Any], _load(64))
+load32 = cast(Callable[..., Any], _load(32))
+
+
+def _ones(typingctx: Any, value: Any) -> Any:
+    """How many bits of an uint64 are set."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), codegen
+
+
+ones = cast(Callable[..., Any], intrinsic(_ones))
 leading_zeros = cast(Callable[..., Any], intrinsic(_leading_zeros))
 prefetch = cast(Callable[..., Any], intrinsic(_prefetch))
 fma = cast(Callable[..., Any], intrinsic(_fma))

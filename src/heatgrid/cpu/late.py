@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import fused, tight
+from heatgrid.cpu.jit import tight
 
 
 @tight
@@ -23,15 +23,15 @@ def late_order(time: Any, lateness: Any, last: bool, late: Any, kept: Any, order
     ready = -1: too many late rows for a small buffer.
     """
     n = time.shape[0]
-    done = 0
-    n_kept = 0
-    n_late = 0
-    all_late = 0
-    newest = np.int64(0)
+    done = np.int64(0)
+    n_kept = np.int64(0)
+    n_late = np.int64(0)
+    all_late = np.int64(0)
+    newest = np.int64(-(2**63))
     for i in range(n):
         t = time[i]
-        if n_kept == 0 or t >= newest:
-            kept[n_kept] = i
+        if t >= newest:
+            kept[np.uint64(n_kept)] = i
             n_kept += 1
             newest = t
         elif t >= newest - lateness:
@@ -43,15 +43,15 @@ def late_order(time: Any, lateness: Any, last: bool, late: Any, kept: Any, order
             n_late += 1
             all_late += 1
             if all_late > 64 and all_late > n >> 4:
-                return -1, all_late
+                return np.int64(-1), all_late
         else:
-            done = _merge(time, kept, n_kept, late, n_late, order, done)
+            done = _merge(time, kept[:n_kept], late[:n_late], order, done)
             kept[0] = i
             n_kept = 1
             n_late = 0
             newest = t
     start = done
-    done = _merge(time, kept, n_kept, late, n_late, order, done)
+    done = _merge(time, kept[:n_kept], late[:n_late], order, done)
     ready = done
     if not last:
         while ready > start and time[order[ready - 1]] > newest - lateness:
@@ -59,30 +59,38 @@ def late_order(time: Any, lateness: Any, last: bool, late: Any, kept: Any, order
     return ready, all_late
 
 
-@fused
-def _merge(time: Any, kept: Any, n_kept: Any, late: Any, n_late: Any, order: Any, done: Any) -> Any:
-    """Both lists are in order of (time, row); equal times keep the order of rows."""
-    a = 0
-    b = 0
-    while a < n_kept and b < n_late:
-        ta = time[kept[a]]
-        tb = time[late[b]]
-        if ta < tb or (ta == tb and kept[a] < late[b]):
-            order[done] = kept[a]
-            a += 1
-        else:
-            order[done] = late[b]
-            b += 1
+@tight
+def _merge(time: Any, kept: Any, late: Any, order: Any, done: Any) -> Any:
+    """Both lists are in order of (time, row); equal times keep the order of rows. Returns the end of the list.
+
+    The late ones are few: the place of each is found by halving, and what stands between two is copied as it is.
+    """
+    a = np.int64(0)
+    for b in range(late.shape[0]):
+        row = late[b]
+        t = time[row]
+        low = a
+        high = np.int64(kept.shape[0])
+        while low < high:
+            middle = (low + high) >> 1
+            other = kept[middle]
+            if time[other] < t or (time[other] == t and other < row):
+                low = middle + 1
+            else:
+                high = middle
+        _copy(kept[a:low], order[done:])
+        done += low - a
+        order[done] = row
         done += 1
-    while a < n_kept:
-        order[done] = kept[a]
-        a += 1
-        done += 1
-    while b < n_late:
-        order[done] = late[b]
-        b += 1
-        done += 1
-    return done
+        a = low
+    _copy(kept[a:], order[done:])
+    return done + kept.shape[0] - a
+
+
+@tight
+def _copy(rows: Any, out: Any) -> None:
+    for i in range(rows.shape[0]):
+        out[i] = rows[i]
 
 
 @tight

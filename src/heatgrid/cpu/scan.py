@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from heatgrid.cpu import sets
 from heatgrid.cpu.jit import fused, tight
 from heatgrid.cpu.slots import HI, LAST, LO, NEVER, NEXT, RANK, RUN, SEQ, VIEWS, millis, open_slot
@@ -35,8 +37,8 @@ def scan(
     page: Any, bucket: Any, event: Any, scroll: Any, fixed: Any, y: Any, flag_of_kind: Any, batch: Any, ms_mul: Any,
     ms_div: Any, idle: Any, gap: Any, frame_viewport: Any, none_page: Any,
     slots: Any, touch: Any, free_slots: Any, runs: Any, free_runs: Any, run_scroll: Any, views: Any,
-    free_views: Any, heads: Any, pool: Any, pool_state: Any, left: Any, retired: Any, totals: Any,
-    run: Any, view_row: Any, dwell: Any, flags: Any,
+    free_views: Any, heads: Any, pool: Any, pool_state: Any, left: Any, retired: Any, totals: Any, kind_counts: Any,
+    bounds: Any, run: Any, view_row: Any, dwell: Any, flags: Any,
 ) -> Any:  # fmt: skip
     """Resolve rows order[start:ready]. Columns of length 0 are absent.
 
@@ -44,63 +46,65 @@ def scan(
     (codes), bucket (of the row's own viewport, -1 unknown), event (63-bit id, 0 = null), scroll, fixed.
     flag_of_kind: 1 pageview, 2 hidden, 4 waking. left: free slots, runs, views, retired so far.
     Out, by row: slot (final; DUPLICATE dropped), run, dwell (ms that belong to the row before in the run), flags,
-    view_row (where views have ids), bucket (of the view, -1 while unknown), y (+ scroll in the viewport frame); totals.
+    view_row (where views have ids), bucket (of the view, -1 while unknown), y (+ scroll in the viewport frame);
+    totals; kind_counts and bounds (first, last time) of the rows that are neither rejected nor dropped.
     Returns (position reached, reason).
     """
-    for k in range(start, ready):
-        i = order[k]
-        s = np_int(slot[i])
-        if s < 0:
+    # indices are unsigned in all hot leaves: Numba tests every signed one for a position counted from the end
+    for k in range(np.uint64(start), np.uint64(ready)):
+        i = np.uint64(order[k])
+        if slot[i] < 0:
             continue
+        s = np.uint64(slot[i])
         while slots[s, NEXT] >= 0:
-            s = slots[s, NEXT]
+            s = np.uint64(slots[s, NEXT])
         t = time[i]
         ms = millis(t, ms_mul, ms_div)
-        if slots[s, LAST] != NEVER:
-            if t < slots[s, LAST]:
-                return k, DISORDER
-            if t == slots[s, LAST]:
-                if seq.shape[0] and seq[i] < slots[s, SEQ]:
-                    return k, DISORDER
-                same = seq.shape[0] == 0 or seq[i] == slots[s, SEQ]
-                if rank.shape[0] and same and rank[i] < slots[s, RANK]:
-                    return k, DISORDER
-            if gap > 0:
-                if ms - millis(slots[s, LAST], ms_mul, ms_div) >= gap:
-                    if left[0] == 0:
-                        return k, NO_SLOT
-                    left[0] -= 1
-                    new = np_int(free_slots[left[0]])
-                    open_slot(slots, new, slots[s, LO], slots[s, HI])
-                    touch[new] = batch
-                    slots[s, NEXT] = new
-                    retired[left[3]] = s
-                    left[3] += 1
-                    totals[SESSIONS] += 1
-                    totals[RESUMED] += 1
-                    s = new
+        before = slots[s, LAST]
+        if t <= before:
+            if t < before:
+                return np.int64(k), DISORDER
+            if seq.shape[0] and seq[i] < slots[s, SEQ]:
+                return np.int64(k), DISORDER
+            same = seq.shape[0] == 0 or seq[i] == slots[s, SEQ]
+            if rank.shape[0] and same and rank[i] < slots[s, RANK]:
+                return np.int64(k), DISORDER
+        if gap > 0 and before != NEVER and ms - millis(before, ms_mul, ms_div) >= gap:
+            if left[0] == 0:
+                return np.int64(k), NO_SLOT
+            left[0] -= 1
+            new = np.uint64(free_slots[np.uint64(left[0])])
+            open_slot(slots, new, slots[s, LO], slots[s, HI])
+            touch[new] = batch
+            slots[s, NEXT] = np.int64(new)
+            retired[np.uint64(left[3])] = np.int32(s)
+            left[3] += 1
+            totals[SESSIONS] += 1
+            totals[RESUMED] += 1
+            s = new
 
         if left[1] == 0:
-            return k, NO_RUN
+            return np.int64(k), NO_RUN
         if view.shape[0] and left[2] == 0:
-            return k, NO_VIEW
+            return np.int64(k), NO_VIEW
         if event.shape[0] and event[i] != 0:
             new_event = sets.add(pool, pool_state, heads, s, EVENT_KEY | ((event[i] >> 3) & (EVENT_KEY - 1)))
             if new_event < 0:
-                return k, NO_POOL
+                return np.int64(k), NO_POOL
             if new_event == 0:
                 slot[i] = DUPLICATE
                 totals[DUPLICATES] += 1
                 continue
 
         tab_id = tab[i] if tab.shape[0] else 0
-        r = slots[s, RUN]
-        while r >= 0 and runs[r, TAB] != tab_id:
-            r = runs[r, R_NEXT]
-        first = r < 0
+        found = slots[s, RUN]
+        while found >= 0 and runs[np.uint64(found), TAB] != tab_id:
+            found = runs[np.uint64(found), R_NEXT]
+        first = found < 0
         if first:
             left[1] -= 1
-            r = np_int(free_runs[left[1]])
+            found = np.int64(free_runs[np.uint64(left[1])])
+            r = np.uint64(found)
             runs[r, TAB] = tab_id
             runs[r, R_NEXT] = slots[s, RUN]
             runs[r, PAGE] = -1
@@ -108,9 +112,16 @@ def scan(
             runs[r, HIDDEN] = 0
             runs[r, BUCKET] = -1
             run_scroll[r] = 0.0
-            slots[s, RUN] = r
+            slots[s, RUN] = found
+        r = np.uint64(found)
 
-        kind_flags = flag_of_kind[kind[i]]
+        code = np.uint64(kind[i])
+        kind_counts[code] += 1
+        if t < bounds[0]:
+            bounds[0] = t
+        if t > bounds[1]:
+            bounds[1] = t
+        kind_flags = flag_of_kind[code]
         hidden = runs[r, HIDDEN]
         step = 0 if first or hidden else min(ms - runs[r, MS], idle)
         # kinds come in no order: arithmetic, not branches
@@ -122,7 +133,7 @@ def scan(
             f = _named_view(s, r, view[i], slots, runs, views, free_views, left)
             v = runs[r, VIEW]
             view_row[i] = v
-            width = views[v, V_BUCKET]
+            width = views[np.uint64(v), V_BUCKET]
         else:
             if first or kind_flags & 1 or (p != none_page and p != runs[r, PAGE]):
                 f = NEW_VIEW | VIEW_CHANGE
@@ -130,19 +141,20 @@ def scan(
                     f |= ENDED_UNKNOWN
                 runs[r, PAGE] = p if p != none_page else -1
                 runs[r, BUCKET] = -1
-            v = r
+            v = found
             width = runs[r, BUCKET]
-        if f & NEW_VIEW:
-            totals[OPENED_VIEWS] += 1
-        own = bucket[i] if bucket.shape[0] else -1
-        if width < 0 and own >= 0:
-            width = own
-            if not f & NEW_VIEW:
-                f |= WIDTH_FOUND
-            if view.shape[0]:
-                views[v, V_BUCKET] = own
-            else:
-                runs[r, BUCKET] = own
+        totals[OPENED_VIEWS] += f & NEW_VIEW
+        if bucket.shape[0]:
+            own = bucket[i]
+            if width < 0 and own >= 0:
+                width = own
+                if not f & NEW_VIEW:
+                    f |= WIDTH_FOUND
+                if view.shape[0]:
+                    views[np.uint64(v), V_BUCKET] = own
+                else:
+                    runs[r, BUCKET] = own
+            bucket[i] = width
 
         if scroll.shape[0]:
             if scroll[i] == scroll[i]:
@@ -156,19 +168,11 @@ def scan(
         if rank.shape[0]:
             slots[s, RANK] = rank[i]
         runs[r, MS] = ms
-        slot[i] = s
-        run[i] = r
+        slot[i] = np.int32(s)
+        run[i] = np.int32(r)
         dwell[i] = step
         flags[i] = f
-        if bucket.shape[0]:
-            bucket[i] = width
-    return ready, DONE
-
-
-@fused
-def np_int(v: Any) -> Any:
-    """int64 whatever the array's type: one type for slots and runs throughout the loop."""
-    return v + 0
+    return np.int64(ready), DONE
 
 
 @fused
@@ -178,18 +182,18 @@ def _named_view(s: Any, r: Any, view_id: Any, slots: Any, runs: Any, views: Any,
     if view_id == 0:
         if current >= 0:
             return 0
-        v = np_int(-1)
+        v = np.int64(-1)
     else:
         v = slots[s, VIEWS]
-        while v >= 0 and views[v, V_ID] != view_id:
-            v = views[v, V_NEXT]
+        while v >= 0 and views[np.uint64(v), V_ID] != view_id:
+            v = views[np.uint64(v), V_NEXT]
     f = 0
     if v < 0:
         left[2] -= 1
-        v = np_int(free_views[left[2]])
-        views[v, V_ID] = view_id
-        views[v, V_NEXT] = slots[s, VIEWS]
-        views[v, V_BUCKET] = -1
+        v = np.int64(free_views[np.uint64(left[2])])
+        views[np.uint64(v), V_ID] = view_id
+        views[np.uint64(v), V_NEXT] = slots[s, VIEWS]
+        views[np.uint64(v), V_BUCKET] = -1
         slots[s, VIEWS] = v
         f = 1
     if v != current:

@@ -59,28 +59,28 @@ def assign(
     before its session gap has passed (without a gap: ever).
     """
     mask = table.shape[0] - 1
-    for i in range(start, index.shape[0]):
+    for i in range(np.uint64(start), np.uint64(index.shape[0])):
         if not ok[i]:
             out[i] = -1
             continue
-        j = index[i]
+        j = np.uint64(index[i])
         known = seen[j]
         if known >> 32 == epoch:
             out[i] = known & 0xFFFFFFFF
             continue
         h = _home(lo[j], mask)
-        s = np.int64(table[h])
-        while s >= 0 and not (slots[s, LO] == lo[j] and slots[s, HI] == hi[j]):
+        s = np.int64(table[np.uint64(h)])
+        while s >= 0 and not (slots[np.uint64(s), LO] == lo[j] and slots[np.uint64(s), HI] == hi[j]):
             h = (h + 1) & mask
-            s = np.int64(table[h])
+            s = np.int64(table[np.uint64(h)])
         if s < 0:
             if left[0] == 0:
-                return i, FULL
+                return np.int64(i), FULL
             mark = lookup(closed, lo[j], hi[j])
             if mark != 0:
                 ms = millis(time[i], ms_mul, ms_div)
                 if gap <= 0 or ms - (mark >> 1) < gap:
-                    return i, RETURNED
+                    return np.int64(i), RETURNED
                 totals[1] += 1
             left[0] -= 1
             totals[0] += 1

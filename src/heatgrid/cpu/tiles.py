@@ -43,34 +43,35 @@ def select(
 
     layer_of_kind : -1 not drawn, else the layer; ledger[layer] = rows, used, outside, invalid. Returns how many.
     """
-    n = 0
-    for k in range(ready):
-        i = order[k]
-        if slot[i] < 0:
+    n = np.uint64(0)
+    for k in range(np.uint64(ready)):
+        i = np.uint64(order[k])
+        layer = np.int64(layer_of_kind[np.uint64(kind[i])])
+        waits = flags.shape[0] and (flags[i] & 12) != 0
+        if (layer < 0 and not waits) or slot[i] < 0:
             continue
-        layer = np.int64(layer_of_kind[kind[i]])
         if layer == 1 and pointer.shape[0] and pointer[i] == touch_code:
             layer = np.int64(-1)
         cell = np.int64(-1)
         if layer >= 0:
-            ledger[layer, 0] += 1
+            ledger[np.uint64(layer), 0] += 1
             fx = (x[i] - x0) / cw
             fy = (y[i] - y0) / ch
             if not (abs(x[i]) < np.inf and abs(y[i]) < np.inf):
-                ledger[layer, 3] += 1
+                ledger[np.uint64(layer), 3] += 1
             else:
                 cx = np.floor(fx)
                 cy = np.floor(fy)
                 if 0.0 <= cx < nx and 0.0 <= cy < ny:
-                    ledger[layer, 1] += 1
+                    ledger[np.uint64(layer), 1] += 1
                     cell = (np.int64(cy) << 32) | np.int64(cx)
                 else:
-                    ledger[layer, 2] += 1
-        if cell >= 0 or (flags.shape[0] and (flags[i] & 12) != 0):
-            rows[n] = i
+                    ledger[np.uint64(layer), 2] += 1
+        if cell >= 0 or waits:
+            rows[n] = np.int64(i)
             cells[n] = cell
-            n += 1
-    return n
+            n += np.uint64(1)
+    return np.int64(n)
 
 
 @fused

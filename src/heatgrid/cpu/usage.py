@@ -29,45 +29,47 @@ def fold(
     visits (int64, 2) by run: key (-1: none) and ms of the open visit; bits (int64, BITS) by slot: keys seen.
     Returns (position reached, reason to make room).
     """
-    for k in range(start, ready):
-        i = order[k]
-        s = np.int64(slot[i])
-        if s < 0:
+    for k in range(np.uint64(start), np.uint64(ready)):
+        i = np.uint64(order[k])
+        if slot[i] < 0:
             continue
-        r = np.int64(run[i])
+        s = np.uint64(slot[i])
+        r = np.uint64(run[i])
         g = np.int64(key[i])
+        u = np.uint64(g)
         before = visits[r, 0]
         changed = g != before or (flags[i] & 2) != 0
         if changed and g >= 0:
             if g < 64 * BITS:
-                word = bits[s, g >> 6]
-                fields[g, SESSIONS] += 1 - ((word >> (g & 63)) & 1)
-                bits[s, g >> 6] = word | (np.int64(1) << (g & 63))
+                word = bits[s, u >> np.uint64(6)]
+                fields[u, SESSIONS] += 1 - ((word >> (g & 63)) & 1)
+                bits[s, u >> np.uint64(6)] = word | (np.int64(1) << (g & 63))
             else:
                 new = sets.add(pool, pool_state, heads, s, g)
                 if new < 0:
-                    return k, NO_POOL
-                fields[g, SESSIONS] += new
+                    return np.int64(k), NO_POOL
+                fields[u, SESSIONS] += new
         if before >= 0:
             d = dwell[i]
+            last = np.uint64(before)
             if changed:
                 total = visits[r, 1] + d
-                if not histogram.add(directory, buckets, used, before, total):
-                    return k, NO_HISTOGRAM
-                fields[before, VISITS] += 1
+                if not histogram.add(directory, buckets, used, last, total):
+                    return np.int64(k), NO_HISTOGRAM
+                fields[last, VISITS] += 1
                 visits[r, 1] = 0
             else:
                 visits[r, 1] += d
-            fields[before, DWELL] += d
+            fields[last, DWELL] += d
         if changed:
             visits[r, 0] = g
         if g >= 0:
             w = weight[i] if weight.shape[0] else 1
             # sums of a comparison, not branches: kinds come in no order
-            fields[g, EVENTS] += w
-            fields[g, CLICKS] += w * (kind[i] == click_kind)
-            fields[g, VIEWS] += flags[i] & 1
-    return ready, DONE
+            fields[u, EVENTS] += w
+            fields[u, CLICKS] += w * (kind[i] == click_kind)
+            fields[u, VIEWS] += flags[i] & 1
+    return np.int64(ready), DONE
 
 
 @tight

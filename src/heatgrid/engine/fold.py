@@ -46,7 +46,6 @@ class Fold:
             self.sessions = Sessions(
                 ms_mul=ms_mul, ms_div=ms_div, gap=gap, idle=idle, max_open=max_open, lateness=lateness
             )
-        self.accepted = 0
         self.duplicates = 0
         self._seen = Sets(slots=1)
         self._none_page = encoder.pages.null_code() if encoder.has_page else -1
@@ -109,6 +108,10 @@ class Fold:
         block.set_lead(self.late.rows)
         c = block.columns
         kind_flags = self._kind_flags()
+        if len(self._kind_counts) < len(kind_flags):
+            self._kind_counts = np.append(
+                self._kind_counts, np.zeros(len(kind_flags) - len(self._kind_counts), np.int64)
+            )
         if self.sessions is None:
             c["slot"][:] = block.ok.astype(np.int32) - 1
             if self._viewport(c):
@@ -116,6 +119,7 @@ class Fold:
                 c["y"] += np.nan_to_num(c["scroll"]) * (1 - c["fixed"] if len(c["fixed"]) else 1)
             order, ready = self.late.order(block, last=last)
             self._drop_seen(c, order, ready)
+            columns.tally(order, ready, c["slot"], c["kind"], c["time"], self._kind_counts, self._bounds)
         else:
             self.sessions.assign(block, self.late.held_slots)
             self.late.fill(block)
@@ -124,7 +128,9 @@ class Fold:
                 # a view is its run unless views have ids
                 wanted = name != "view_row" or len(c["view"])
                 c[name] = self._buffers.take(name, block.rows if wanted else 0)
-            self.sessions.scan(block, order, ready, kind_flags, self._viewport(c), self._none_page)
+            self.sessions.scan(
+                block, order, ready, kind_flags, self._viewport(c), self._none_page, self._kind_counts, self._bounds
+            )
         if self._areas is not None:
             areas.name_by_area(
                 order, ready, c["slot"], c["feature"], c["page"], c["x"], c["y"], c["width"], *self._areas
@@ -141,8 +147,8 @@ class Fold:
         layers = self._layer_of_kind()
         for maps in self.maps:
             maps.set_kinds(layers)
-        todo: list[Callable[[Block, Array, int], None]] = [self._tally]
-        todo += [usage.fold for usage in self.usages] + [maps.fold for maps in self.maps]
+        todo: list[Callable[[Block, Array, int], None]] = [usage.fold for usage in self.usages]
+        todo += [maps.fold for maps in self.maps]
         if self._threads is None:
             for fold in todo:
                 fold(block, order, ready)
@@ -155,17 +161,6 @@ class Fold:
             wait(running)
         for done in running:
             done.result()
-
-    def _tally(self, block: Block, order: Array, ready: int) -> None:
-        """Accepted rows, by kind, and their first and last time."""
-        c = block.columns
-        kinds = len(self.encoder.kinds.names)
-        if len(self._kind_counts) < kinds:
-            more = np.zeros(kinds - len(self._kind_counts), np.int64)
-            self._kind_counts = np.concatenate([self._kind_counts, more])
-        self.accepted += int(
-            columns.tally(order, ready, c["slot"], c["kind"], c["time"], self._kind_counts, self._bounds)
-        )
 
     def close(self) -> None:
         """Let the threads go."""
@@ -221,9 +216,9 @@ class Fold:
             totals = {"sessions": sessions, "resumed": resumed, "views": views}
             ledger.reject("duplicate", duplicates)
         ledger.reject("duplicate", self.duplicates)
-        ledger.accepted = self.accepted
+        ledger.accepted = int(self._kind_counts.sum())
         mul, div = self._ms
-        bounds = (int(self._bounds[0]) * mul // div, int(self._bounds[1]) * mul // div) if self.accepted else None
+        bounds = (int(self._bounds[0]) * mul // div, int(self._bounds[1]) * mul // div) if ledger.accepted else None
         return canonical(
             State(
                 plan=self.plan,

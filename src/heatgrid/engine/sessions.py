@@ -93,8 +93,11 @@ class Sessions:
                 raise Disorder("a session came back after it was closed", for_good=True)
             self._make_slots(held)
 
-    def scan(self, block: Block, order: Array, ready: int, kind_flags: Array, viewport: bool, none_page: int) -> None:
-        """Resolve rows order[:ready]: final slot, run, step, view, bucket."""
+    def scan(
+        self, block: Block, order: Array, ready: int, kind_flags: Array, viewport: bool, none_page: int,
+        kind_counts: Array, bounds: Array,
+    ) -> None:  # fmt: skip
+        """Resolve rows order[:ready]: final slot, run, step, view, bucket; count them by kind."""
         c = block.columns
         self._retired = np.resize(self._retired, max(len(self._retired), ready))
         at = 0
@@ -104,7 +107,8 @@ class Sessions:
                 c["bucket"], c["event"], c["scroll"], c["fixed"], c["y"], kind_flags, self.batch, *self.ms, self.idle,
                 self.gap, viewport, none_page, self._slots, self._touch, self._free, self._runs, self._free_runs,
                 self._run_scroll, self._views, self._free_views, self.sets.heads, self.sets.pool, self.sets.state,
-                self.left, self._retired, self.totals, c["run"], c["view_row"], c["dwell"], c["flags"],
+                self.left, self._retired, self.totals, kind_counts, bounds, c["run"], c["view_row"], c["dwell"],
+                c["flags"],
             )  # fmt: skip
             if reason == scan.DONE:
                 return

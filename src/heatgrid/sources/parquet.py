@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from heatgrid.sources.chunks import FROM_ROWS, Chunks, Room
 from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import corrupt, reading
 from heatgrid.sources.files import Identity
@@ -33,6 +34,35 @@ class _Wanted:
     columns: list[str]
     dictionaries: list[str]
     keys: dict[str, str | None]
+    chunks: Chunks | None
+    """What of it our own leaves may decode."""
+
+
+class _Reader:
+    """What one worker has of a file: Arrow's reader, opened when it is first needed, and room for our leaves."""
+
+    def __init__(self, path: str, metadata: pq.FileMetaData, wanted: _Wanted, job: Job) -> None:
+        self._path, self._metadata, self._wanted, self._job = path, metadata, wanted, job
+        self._file: pq.ParquetFile | None = None
+        self._room = Room()
+
+    def read(self, index: int, few: bool) -> pa.Table:
+        """A row group. few: there are too few of them to keep the threads busy."""
+        columns = self._wanted.columns
+        own = self._wanted.chunks.decode(self._room, index) if self._wanted.chunks is not None else {}
+        rest = [name for name in columns if name not in own]
+        if not rest and own:
+            return pa.table([own[name] for name in columns], names=columns)
+        if self._file is None:
+            self._file = self._job.opened.keep(
+                pq.ParquetFile(self._path, metadata=self._metadata, read_dictionary=self._wanted.dictionaries)
+            )
+        table = self._file.read_row_group(index, columns=rest, use_threads=few)
+        if len(own) == 0 or any(len(array) != table.num_rows for array in own.values()):
+            return table if not own else self._file.read_row_group(index, columns=columns, use_threads=few)
+        for name, array in own.items():
+            table = table.append_column(name, array)
+        return table
 
 
 class ParquetPart:
@@ -117,17 +147,18 @@ class ParquetPart:
         if footer.groups and footer.rows(0):
             footer.look(0, unknown)
             job.repeats.update({path: footer.repeats(path) for path in unknown})
-        return _Wanted(columns, [path for path in names if job.repeats.get(path)], keys)
+        dictionaries = [path for path in names if job.repeats.get(path)]
+        chunks = None
+        if footer.metadata.num_rows >= FROM_ROWS:
+            chunks = Chunks(footer.metadata, self.own, self.path, columns, dictionaries)
+        return _Wanted(columns, dictionaries, keys, chunks)
 
     def _whole(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int, few: bool) -> list[Piece]:
         place = self._place(index)
 
-        def reader() -> pq.ParquetFile:
-            return job.opened.keep(pq.ParquetFile(self.path, metadata=metadata, read_dictionary=wanted.dictionaries))
-
         with reading(place):
-            file = job.opened.reader(reader)
-            table = file.read_row_group(index, columns=wanted.columns, use_threads=few)
+            reader = job.opened.reader(lambda: _Reader(self.path, metadata, wanted, job))
+            table = reader.read(index, few)
         expected = metadata.row_group(index).num_rows
         if wanted.columns and table.num_rows != expected:
             raise corrupt(place, f"{table.num_rows} rows where {expected} are announced")
