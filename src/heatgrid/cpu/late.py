@@ -47,8 +47,8 @@ def late_order(time: Any, lateness: Any, last: bool, late: Any, kept: Any, order
         else:
             done = _merge(time, kept[:n_kept], late[:n_late], order, done)
             kept[0] = i
-            n_kept = 1
-            n_late = 0
+            n_kept = np.int64(1)
+            n_late = np.int64(0)
             newest = t
     start = done
     done = _merge(time, kept[:n_kept], late[:n_late], order, done)

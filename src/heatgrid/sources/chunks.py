@@ -57,7 +57,7 @@ class Chunks:
 
     def decode(self, room: Room, group: int) -> dict[str, pa.Array]:
         """Columns of a row group; those that are missing are for pyarrow."""
-        out = {}
+        out: dict[str, pa.Array] = {}
         if self._layout is None:
             return out
         with open(self.path, "rb", buffering=0) as file:
@@ -151,7 +151,7 @@ def _load(
     if not (4 <= start <= size - stored and stored > 0):
         return None
     raw = room.scratch("bytes", stored + pages.SLACK)
-    if os.preadv(file, [memoryview(raw)[:stored]], start) != stored:
+    if os.preadv(file, [raw[:stored].data], start) != stored:
         return None
     while True:
         found = int(thrift.pages(raw, stored, room.stack, room.table))
