@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from heatgrid.cpu import columns, ids
 from heatgrid.engine.block import DTYPES, Array, Block, Buffers, absent
+from heatgrid.engine.crew import BEHIND
 from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
 from heatgrid.engine.pairs import Pairs
 from heatgrid.engine.periods import Periods
@@ -25,8 +26,8 @@ from heatgrid.words.plan import BUCKET_EDGES, Plan
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MAX_TIME = 2**62
 MOST_WEIGHT = 9.2e18
-AHEAD = 3
-"""Blocks that may be alive at once: one is folded while the next ones are encoded."""
+AHEAD = 2
+"""Blocks that are encoded while one is folded."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Encoder:
         self.period_names = NameCodes()
         self.periods = Periods(plan.every, plan.tz, self.ticks, self.period_names) if plan.every else None
         self._ids = {name: IdHashes(name) for name in ("session", "user", "tab", "view", "event_id")}
-        self._ring = deque(Buffers() for _ in range(AHEAD))
+        self._ring = deque(Buffers() for _ in range(AHEAD + BEHIND + 1))
         self._has = has
         self._ranked = ranked
         self._edges = np.array(BUCKET_EDGES, np.float64)
@@ -109,7 +110,7 @@ class Encoder:
         self._total = 0.0
 
     def encode(self, chunk: Chunk, lead: int) -> Block:
-        """The block's arrays are used again for the third block after it.
+        """The block's arrays are used again: for the AHEAD + BEHIND + 1st block after it.
 
         Raises InputError for columns of a type that cannot be what they are mapped to.
         """

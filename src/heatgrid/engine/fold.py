@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
 
 import numpy as np
 
 from heatgrid.cpu import areas, columns, scan, sets
-from heatgrid.engine.block import Array, Block, Buffers, absent
+from heatgrid.engine.block import Array, Block, Buffers
+from heatgrid.engine.crew import BEHIND, Crew
 from heatgrid.engine.encode import Encoder
-from heatgrid.engine.late import LateBuffer
+from heatgrid.engine.late import RESOLVED, LateBuffer
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.usage import Usage
-from heatgrid.engine.sessions import Closer, Sessions
+from heatgrid.engine.sessions import Sessions
 from heatgrid.engine.sets import Sets
 from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, WAKING
@@ -21,8 +21,6 @@ from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import LAYERS, Plan
 
 DEFAULT_GAP = 30 * 60 * 1000
-RESOLVED = ("run", "view_row", "dwell", "flags")
-"""Columns that the scan writes."""
 GROUPINGS = ((), ("segment",), ("period",), ("segment", "period"))
 
 
@@ -30,7 +28,7 @@ class Fold:
     """Blocks in, a state out. Reads the encoder's codes and never changes them, so that folds run side by side.
 
     lateness : ms that rows may be late (0: not at all). max_open : open sessions kept before the longest idle close.
-    threads : measures that may see a block at the same time.
+    threads : measures work on threads beside the scan of the next block, if there are two and more.
     """
 
     def __init__(self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, threads: int = 1) -> None:
@@ -51,16 +49,18 @@ class Fold:
         self._none_page = encoder.pages.null_code() if encoder.has_page else -1
         self._bounds = np.array([2**63 - 1, -(2**63)], np.int64)
         self._kind_counts = np.zeros(0, np.int64)
-        self._buffers = Buffers()
+        self._ring = deque(Buffers() for _ in range(BEHIND + 1))
         self._areas = self._area_arrays()
         self._segment_dims = tuple(f"by:{name}" for name in plan.by)
         self.usages = self._usages()
         self.maps = self._maps()
-        measures: list[Closer] = [*self.usages, *self.maps]
+        measures = len(self.usages) + len(self.maps)
+        self._crew = Crew(min(measures, threads) if threads > 1 else 0)
+        self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
+        self._map_crew = [self._crew.hire(maps) for maps in self.maps]
         if self.sessions is not None:
-            for measure in measures:
-                self.sessions.add_closer(measure)
-        self._threads = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+            for member in (*self._usage_crew, *self._map_crew):
+                self.sessions.add_closer(member)
 
     def _groupings(self) -> list[tuple[str, ...]]:
         have = {"segment": bool(self.plan.by), "period": self.plan.every is not None}
@@ -81,13 +81,12 @@ class Fold:
             return []
         groupings = self._groupings()
         chosen = [groupings[0], groupings[-1]] if len(groupings) > 1 else groupings
-        layers = self._layer_of_kind()
         touch = self.encoder.touch_code
-        return [MapMeasure(self.plan, extra, self.sessions is not None, layers, touch) for extra in chosen]
+        return [MapMeasure(self.plan, extra, self.sessions is not None, touch) for extra in chosen]
 
-    def _layer_of_kind(self) -> list[int]:
+    def _layer_of_kind(self) -> Array:
         drawn = {layer.removesuffix("s"): i for i, layer in enumerate(LAYERS) if layer in self.plan.maps}
-        return [drawn.get(name, -1) for name in self.encoder.kinds.names]
+        return np.array([drawn.get(name, -1) for name in self.encoder.kinds.names], np.int32)
 
     def _kind_flags(self) -> Array:
         names = self.encoder.kinds.names
@@ -104,7 +103,12 @@ class Fold:
         return np.array(box, np.float64), np.array(pages, np.int32), np.array(features, np.int32)
 
     def push(self, block: Block, *, last: bool = False) -> None:
-        """Fold a block. Raises Disorder where the lane cannot go on."""
+        """Fold a block. Its arrays are in use until the second block after it is pushed, or the fold finishes.
+
+        Raises Disorder where the lane cannot go on.
+        """
+        self._crew.next_block()
+        self._ring.append(buffers := self._ring.popleft())
         block.set_lead(self.late.rows)
         c = block.columns
         kind_flags = self._kind_flags()
@@ -127,7 +131,7 @@ class Fold:
             for name in RESOLVED:
                 # a view is its run unless views have ids
                 wanted = name != "view_row" or len(c["view"])
-                c[name] = self._buffers.take(name, block.rows if wanted else 0)
+                c[name] = buffers.take(name, block.rows if wanted else 0)
             self.sessions.scan(
                 block, order, ready, kind_flags, self._viewport(c), self._none_page, self._kind_counts, self._bounds
             )
@@ -135,37 +139,18 @@ class Fold:
             areas.name_by_area(
                 order, ready, c["slot"], c["feature"], c["page"], c["x"], c["y"], c["width"], *self._areas
             )
-        self._measure(block, order, ready)
-        for name in RESOLVED:
-            c[name] = absent(name)
+        layers = self._layer_of_kind()
+        for usage in self._usage_crew:
+            usage.tell(usage.measure.fold, block, order, ready)
+        for maps in self._map_crew:
+            maps.tell(maps.measure.fold, block, order, ready, layers)
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
 
-    def _measure(self, block: Block, order: Array, ready: int) -> None:
-        """Every measure sees the block, side by side where there are threads: none touches what another keeps."""
-        layers = self._layer_of_kind()
-        for maps in self.maps:
-            maps.set_kinds(layers)
-        todo: list[Callable[[Block, Array, int], None]] = [usage.fold for usage in self.usages]
-        todo += [maps.fold for maps in self.maps]
-        if self._threads is None:
-            for fold in todo:
-                fold(block, order, ready)
-            return
-        running = [self._threads.submit(fold, block, order, ready) for fold in todo[:-1]]
-        try:
-            todo[-1](block, order, ready)
-        finally:
-            # none may go on with the block's arrays once this returns
-            wait(running)
-        for done in running:
-            done.result()
-
     def close(self) -> None:
         """Let the threads go."""
-        if self._threads is not None:
-            self._threads.shutdown()
+        self._crew.close()
 
     def _drop_seen(self, c: dict[str, Array], order: Array, ready: int) -> None:
         """Without sessions, rows that are to count once (dedupe="rows") are kept in one set for the whole input."""
@@ -186,6 +171,7 @@ class Fold:
     def finish(self) -> State:
         """Close every session; the state is canonical. The encoder's ledger is not in it (it belongs to the run)."""
         ids = self.sessions.finish() if self.sessions is not None else None
+        self._crew.settle()
         dims = {"segment": self._segment_dims, "period": ("period",)}
         decode = {"segment": self._segment_codes()}
         ledger = Ledger()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from heatgrid.cpu import late
 from heatgrid.engine.block import Array, Block
+from heatgrid.engine.crew import BEHIND
 from heatgrid.engine.sessions import Disorder
+
+RESOLVED = ("run", "view_row", "dwell", "flags")
+"""Columns that the scan writes: a row held back has none of them yet."""
 
 
 class LateBuffer:
@@ -17,7 +23,9 @@ class LateBuffer:
         self.held: dict[str, Array] = {}
         self.late_rows = 0
         self._same = np.arange(1 << 17, dtype=np.int32)
-        self._scratch = np.empty((3, 0), np.int32)
+        self._scratch = np.empty((2, 0), np.int32)
+        # measures may still read the order of the block before
+        self._orders = deque(np.empty(0, np.int32) for _ in range(BEHIND + 1))
 
     @property
     def rows(self) -> int:
@@ -40,9 +48,14 @@ class LateBuffer:
             if len(self._same) < n:
                 self._same = np.arange(2 * n, dtype=np.int32)
             return self._same[:n], n
+        order = self._orders.popleft()
+        if len(order) < n:
+            order = np.empty(n * 5 // 4, np.int32)
+        self._orders.append(order)
+        order = order[:n]
         if self._scratch.shape[1] < n:
-            self._scratch = np.empty((3, 2 * n), np.int32)
-        behind, kept, order = self._scratch[:, :n]
+            self._scratch = np.empty((2, 2 * n), np.int32)
+        behind, kept = self._scratch[:, :n]
         ready, late_rows = late.late_order(block["time"], self.lateness, last, behind, kept, order)
         if ready < 0:
             raise Disorder("too many rows are late for a small buffer", for_good=True)
@@ -53,6 +66,7 @@ class LateBuffer:
         """Keep the rows order[ready:] for the next block."""
         waiting = order[ready : block.rows]
         if len(waiting):
-            self.held = {name: column[waiting] for name, column in block.columns.items() if len(column)}
+            columns = ((name, column) for name, column in block.columns.items() if name not in RESOLVED)
+            self.held = {name: column[waiting] for name, column in columns if len(column)}
         else:
             self.held = {}

@@ -135,10 +135,15 @@ class Sessions:
 
     def finish(self) -> npt.NDArray[np.int64]:
         """Close all; returns the ids of all sessions, sorted (n, 2)."""
-        alive = self._alive()
-        self._close(np.flatnonzero(alive))
-        found = self._closed[self._closed[:, 2] != 0][:, :2]
-        return np.ascontiguousarray(found[np.lexsort((found[:, 1], found[:, 0]))])
+        alive = np.flatnonzero(self._alive())
+        closed = self._closed[self._closed[:, 2] != 0][:, :2]
+        found = np.concatenate([closed, self._slots[alive][:, :2]])
+        self._tell_closers(alive)
+        # sorted by their first half, which seldom leaves anything to the second: a lexsort takes 4 times as long
+        found = found[np.argsort(found[:, 0])]
+        if len(found) > 1 and (found[1:, 0] == found[:-1, 0]).any():
+            found = np.unique(found, axis=0)
+        return found
 
     def _alive(self) -> npt.NDArray[np.uint8]:
         alive = np.ones(len(self._slots), np.uint8)
@@ -168,6 +173,16 @@ class Sessions:
     def _close(self, closing: npt.NDArray[np.int64]) -> None:
         if not len(closing):
             return
+        runs, views = self._tell_closers(closing)
+        self._remember(closing)
+        self.sets.free(closing)
+        for free, at, gone in ((self._free, 0, closing), (self._free_runs, 1, runs), (self._free_views, 2, views)):
+            free[self.left[at] : self.left[at] + len(gone)] = gone
+            self.left[at] += len(gone)
+        self._rebuild()
+
+    def _tell_closers(self, closing: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Let the measures end these sessions; returns their runs and views."""
         room = len(self._runs) + len(self._views)
         run_list = np.empty(room, np.int64)
         view_list = np.empty(room, np.int64)
@@ -178,12 +193,7 @@ class Sessions:
         of_view = self._members(closing, slots.VIEWS, self._views, scan.V_NEXT, len(views))
         for closer in self.closers:
             closer.close(closing, runs, views if len(views) else runs, of_view if len(views) else of_run)
-        self._remember(closing)
-        self.sets.free(closing)
-        for free, at, gone in ((self._free, 0, closing), (self._free_runs, 1, runs), (self._free_views, 2, views)):
-            free[self.left[at] : self.left[at] + len(gone)] = gone
-            self.left[at] += len(gone)
-        self._rebuild()
+        return runs, views
 
     def _members(self, closing: Array, head: int, items: Array, link: int, total: int) -> npt.NDArray[np.int64]:
         """The closing session of each member that lists_of gave, in its order."""

@@ -229,8 +229,9 @@ def _batches(table: pa.Table, rows: int, wanted: _Wanted, place: str) -> Iterato
 def _sound(table: pa.Table, place: str) -> pa.Table:
     """Arrow's decoder trusts the indices and the texts of a file; nobody after this point has to."""
     for index, column in enumerate(table.columns):
-        checked = [sound_text(chunk, place) for chunk in column.chunks]
-        if any(new is not old for new, old in zip(checked, column.chunks, strict=True)):
+        chunks = column.chunks
+        checked = [sound_text(chunk, place) for chunk in chunks]
+        if any(new is not old for new, old in zip(checked, chunks, strict=True)):
             table = table.set_column(index, table.column_names[index], pa.chunked_array([as_bytes(c) for c in checked]))
     return table
 

@@ -91,9 +91,10 @@ class Times:
         if not len(array):
             return array.cast(pa.timestamp(self.unit, "UTC"), safe=False)
         ticks = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array)]
-        # NumPy, not Arrow's kernels: with their scalars this took a fifth of the time of decoding eight columns
-        inside = (ticks >= low) & (ticks < high)
-        if not inside.all():
+        # NumPy, not Arrow's kernels: with their scalars this took a fifth of the time of decoding eight columns; and
+        # the ends first: a tenth of the time of a mask
+        if not (low <= int(ticks.min()) and int(ticks.max()) < high):
+            inside = (ticks >= low) & (ticks < high)
             if array.null_count:
                 inside &= array.is_valid().to_numpy(zero_copy_only=False)
             bits = pa.py_buffer(np.packbits(inside, bitorder="little"))

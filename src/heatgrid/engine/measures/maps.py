@@ -23,9 +23,7 @@ WIDE_FROM = 2**32
 class MapMeasure:
     """All maps of one grouping: ``extra`` are the block columns (segment, period) that split them."""
 
-    def __init__(
-        self, plan: Plan, extra: tuple[str, ...], with_sessions: bool, layer_of_kind: list[int], touch: int
-    ) -> None:
+    def __init__(self, plan: Plan, extra: tuple[str, ...], with_sessions: bool, touch: int) -> None:
         self.extra = extra
         self.with_sessions = with_sessions
         self._sets = Sets()
@@ -37,7 +35,6 @@ class MapMeasure:
         self._grid = (x0, y0, *plan.cell_size, nx, ny)
         self._n_tx = -(-nx // tiles.SIDE)
         self._want = np.array([1, int(plan.moves_sessions)], np.uint8) * np.uint8(with_sessions)
-        self._layer_of_kind = np.array(layer_of_kind, np.int32)
         self._ledger = np.zeros((len(LAYERS), 4), np.int64)
         self._keys = np.zeros(256, np.int64)
         self._table = np.full(1024, -1, np.int32)
@@ -49,9 +46,6 @@ class MapMeasure:
         self._waiting = np.zeros((0, 4), np.int64)
         self._waiting_free = np.full(1, -1, np.int64)
         self._scratch = np.empty((4, 0), np.int64)
-
-    def set_kinds(self, layer_of_kind: list[int]) -> None:
-        self._layer_of_kind = np.array(layer_of_kind, np.int32)
 
     def resize(self, slots: int, runs: int, views: int) -> None:
         self._sets.resize(slots)
@@ -65,7 +59,7 @@ class MapMeasure:
             self._used, self._counts, self._stats, *self._sets.arrays,
         )  # fmt: skip
 
-    def fold(self, block: Block, order: Array, ready: int) -> None:
+    def fold(self, block: Block, order: Array, ready: int, layer_of_kind: Array) -> None:
         c = block.columns
         base = c["page"] if len(c["page"]) else np.zeros(block.rows, np.int32)
         for pairs, name in zip(self.pairs, self.extra, strict=True):
@@ -77,7 +71,7 @@ class MapMeasure:
             self._scratch = np.empty((4, block.rows * 5 // 4), np.int64)
         rows, cells, maps, places = self._scratch
         n = tiles.select(
-            order, ready, c["slot"], c["flags"], c["kind"], self._layer_of_kind, c["pointer"], self.touch, c["x"],
+            order, ready, c["slot"], c["flags"], c["kind"], layer_of_kind, c["pointer"], self.touch, c["x"],
             c["y"], *self._grid, self._ledger, rows, cells,
         )  # fmt: skip
         at = 0
@@ -85,7 +79,7 @@ class MapMeasure:
             # tiles of some events are looked up before the events are counted, so that their lines can be asked for
             stop = min(n, at + BATCH)
             placed = tiles.locate(
-                at, stop, rows, cells, c["kind"], self._layer_of_kind, base, c["bucket"], c["fixed"], c["width"],
+                at, stop, rows, cells, c["kind"], layer_of_kind, base, c["bucket"], c["fixed"], c["width"],
                 self.with_sessions, self._n_tx, self._table, self._keys, self._used, self._stats, maps, places,
             )  # fmt: skip
             if placed < stop:
