@@ -13,7 +13,7 @@ from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import RESOLVED, LateBuffer
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.usage import Usage
-from heatgrid.engine.sessions import Sessions
+from heatgrid.engine.sessions import Closer, Sessions
 from heatgrid.engine.sets import Sets
 from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, WAKING
@@ -59,7 +59,8 @@ class Fold:
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
         self._map_crew = [self._crew.hire(maps) for maps in self.maps]
         if self.sessions is not None:
-            for member in (*self._usage_crew, *self._map_crew):
+            members: list[Closer] = [*self._usage_crew, *self._map_crew]
+            for member in members:
                 self.sessions.add_closer(member)
 
     def _groupings(self) -> list[tuple[str, ...]]:
