@@ -15,12 +15,23 @@ import numpy as np
 from heatgrid.cpu.intrinsics import copy_bytes, load32, load64, ones
 from heatgrid.cpu.jit import tight
 from heatgrid.cpu.snappy import unpack
-from heatgrid.cpu.thrift import ENCODING, KIND, LEVELS, PACKED, SIZE, START, STORED, VALUES, varint, zigzag
+from heatgrid.cpu.thrift import (
+    DATA_2,
+    DICTIONARY,
+    ENCODING,
+    KIND,
+    LEVELS,
+    PACKED,
+    SIZE,
+    START,
+    STORED,
+    VALUES,
+    varint,
+    zigzag,
+)
 
 PLAIN, PLAIN_DICTIONARY, DELTA, RLE_DICTIONARY = 0, 2, 5, 8
 """Encodings of values."""
-DATA, DICTIONARY, DATA_2 = 0, 2, 3
-"""Kinds of pages."""
 SNAPPY = 1
 SLACK = 8
 """Bytes that must be readable behind the last one of any buffer: numbers are loaded 8 bytes at a time."""
@@ -40,9 +51,9 @@ def _content(b: Any, page: Any, codec: Any, scratch: Any) -> Any:
     if levels < 0 or stored < 0 or size < 0 or size > scratch.shape[0] - SLACK:
         return np.int64(-1)
     at = page[START] + levels
-    if codec == SNAPPY and page[PACKED] != 0:
+    if codec == SNAPPY and page[PACKED] != 0 and stored > 0:
         return size if unpack(b, at, at + stored, scratch, size) else np.int64(-1)
-    if (codec != 0 and page[PACKED] != 0) or stored != size:
+    if stored != size:
         return np.int64(-1)
     copy_bytes(scratch, np.int64(0), b, at, size)
     return size
@@ -56,20 +67,19 @@ def _levels(b: Any, i: Any, end: Any, n: Any, bits: Any, row: Any) -> Any:
     valid = np.int64(0)
     while done < n:
         head, i = varint(b, i, end)
-        if i < 0 or head <= 0:
+        if i < 0 or head < 2:
             return np.int64(-1)
         packed = head & 1
         size = head >> 1 if packed else np.int64(1)
-        if size > end - i:
+        if size > end - i or (packed == 0 and b[i] > 1):
             return np.int64(-1)
         count = min((head >> 1) << 3 if packed else head >> 1, n - done)
-        same = -np.int64(b[i] & 1)
+        same = -np.int64(b[i])
         k = np.int64(0)
         while k < count:
-            # 56 levels at a time: what one load gives wherever it begins
-            some = min(count - k, np.int64(56))
+            some = min(count - k, np.int64(64))
             word = load64(b, i + (k >> 3)) if packed else np.uint64(same)
-            word &= (np.uint64(1) << np.uint64(some)) - np.uint64(1)
+            word &= ~np.uint64(0) >> np.uint64(64 - some)
             at = np.uint64(row + done + k)
             shift = at & np.uint64(63)
             bits[at >> np.uint64(6)] |= word << shift
@@ -96,21 +106,22 @@ def _bits(b: Any, i: Any, width: Any, mask: Any, out: Any) -> Any:
 
 @tight
 def _packed(b: Any, i: Any, end: Any, n: Any, limit: Any, out: Any) -> Any:
-    """n dictionary indices (a byte of width, then runs and packed groups) into out. False if one is >= limit."""
-    if n == 0:
-        return True
+    """n dictionary indices (a byte of width, then runs and packed groups) into out. False if one is >= limit.
+
+    31 bits are enough for what int32 can count, and leave no sign bit to be set.
+    """
     if i >= end:
-        return False
+        return n == 0
     width = np.int64(b[i])
     i += 1
-    if width > 32:
+    if width > 31:
         return False
     mask = (np.uint64(1) << np.uint64(width)) - np.uint64(1)
     done = np.int64(0)
     largest = np.int64(0)
     while done < n:
         head, i = varint(b, i, end)
-        if i < 0 or head <= 0:
+        if i < 0 or head < 2:
             return False
         if head & 1:
             size = (head >> 1) * width
@@ -124,17 +135,24 @@ def _packed(b: Any, i: Any, end: Any, n: Any, limit: Any, out: Any) -> Any:
             size = (width + 7) >> 3
             if size > end - i:
                 return False
-            value = np.int64(load64(b, i) & mask)
+            # whole bytes: what is set in them above the width is damage, to be seen by the limit
+            value = np.int64(load64(b, i) & ((np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)))
             out[done : done + count] = value
             largest = max(largest, value)
             i += size
         done += count
-    return largest < limit
+    return n == 0 or largest < limit
+
+
+@tight
+def _fits(value: Any, out: Any) -> Any:
+    """Is it a number that out can hold (4 or 8 bytes)."""
+    return out.itemsize == 8 or np.int64(np.int32(value)) == value
 
 
 @tight
 def _delta(b: Any, i: Any, end: Any, n: Any, out: Any) -> Any:
-    """n numbers as differences in blocks."""
+    """n numbers as differences in blocks, modulo the width of out."""
     block, i = varint(b, i, end)
     if i < 0:
         return False
@@ -145,8 +163,11 @@ def _delta(b: Any, i: Any, end: Any, n: Any, out: Any) -> Any:
     if i < 0:
         return False
     value, i = zigzag(b, i, end)
-    if i < 0 or count != n or parts <= 0 or parts > 512 or block <= 0 or block > 1 << 20 or block % (parts * 8):
+    if i < 0 or count != n or not _fits(value, out) or not (0 < parts <= 512 and 0 < block <= 1 << 20):
         return False
+    if block % (parts * 32):
+        return False
+    wide = min(np.int64(8 * out.itemsize), np.int64(WIDEST))
     if n == 0:
         return True
     out[0] = value
@@ -154,7 +175,7 @@ def _delta(b: Any, i: Any, end: Any, n: Any, out: Any) -> Any:
     each = block // parts
     while done < n:
         least, i = zigzag(b, i, end)
-        if i < 0 or parts > end - i:
+        if i < 0 or parts > end - i or not _fits(least, out):
             return False
         widths = i
         i += parts
@@ -162,7 +183,7 @@ def _delta(b: Any, i: Any, end: Any, n: Any, out: Any) -> Any:
             if done >= n:
                 break
             width = np.int64(b[widths + p])
-            if width > WIDEST or (each * width) >> 3 > end - i:
+            if width > wide or (each * width) >> 3 > end - i:
                 return False
             mask = (np.uint64(1) << np.uint64(width)) - np.uint64(1)
             bit = np.int64(0)
@@ -218,23 +239,20 @@ def _place(b: Any, page: Any, codec: Any, optional: Any, scratch: Any, bits: Any
 
 @tight
 def indices(
-    b: Any, pages: Any, n_pages: Any, codec: Any, optional: Any, limit: Any, scratch: Any, dense: Any, bits: Any,
-    out: Any,
-) -> Any:  # fmt: skip
+    b: Any, pages: Any, codec: Any, optional: Any, limit: Any, scratch: Any, dense: Any, bits: Any, out: Any
+) -> Any:
     """Dictionary indices of all data pages of a chunk. limit: entries of the dictionary.
 
-    scratch : bytes of the largest page; dense, out : int32 of the chunk's rows (dense one more). Returns the number
-    of valid rows, or -1.
+    scratch : bytes of the largest page and SLACK; dense, out : int32 of the chunk's rows (dense one more); bits : the
+    validity, in words of 64, one more than the rows fill, all 0 before. Returns the number of valid rows, or -1.
     """
     row = np.int64(0)
     rows = out.shape[0]
     all_valid = np.int64(0)
-    for p in range(n_pages):
+    for p in range(pages.shape[0]):
         page = pages[p]
         if page[KIND] == DICTIONARY:
             continue
-        if page[ENCODING] != RLE_DICTIONARY and page[ENCODING] != PLAIN_DICTIONARY:
-            return np.int64(-1)
         valid, begin, stop = _place(b, page, codec, optional, scratch, bits, row, rows)
         if valid < 0:
             return np.int64(-1)
@@ -267,24 +285,22 @@ def _plain(b: Any, begin: Any, stop: Any, n: Any, out: Any) -> Any:
 
 @tight
 def numbers(
-    b: Any, pages: Any, n_pages: Any, codec: Any, optional: Any, dictionary: Any, entries: Any, scratch: Any,
-    found: Any, dense: Any, bits: Any, out: Any,
+    b: Any, pages: Any, codec: Any, optional: Any, dictionary: Any, scratch: Any, found: Any, dense: Any, bits: Any,
+    out: Any,
 ) -> Any:  # fmt: skip
     """Numbers of 4 or 8 bytes (int32, int64: of floats the bits) of all data pages of a chunk.
 
-    dictionary : its first `entries` are filled here. found : int32 and dense : as out, of the chunk's rows and one
-    more. Returns the number of valid rows, or -1.
+    dictionary : as many as its page holds, filled here. found : int32 of the chunk's rows; dense : as out, one more.
+    Returns the number of valid rows, or -1.
     """
     row = np.int64(0)
     rows = out.shape[0]
     all_valid = np.int64(0)
-    for p in range(n_pages):
+    for p in range(pages.shape[0]):
         page = pages[p]
         if page[KIND] == DICTIONARY:
             stop = _content(b, page, codec, scratch)
-            if stop < 0 or page[VALUES] != entries or entries > dictionary.shape[0] or row > 0:
-                return np.int64(-1)
-            if not _plain(scratch, np.int64(0), stop, entries, dictionary):
+            if stop < 0 or not _plain(scratch, np.int64(0), stop, dictionary.shape[0], dictionary):
                 return np.int64(-1)
             continue
         valid, begin, stop = _place(b, page, codec, optional, scratch, bits, row, rows)
@@ -300,10 +316,10 @@ def numbers(
         elif coding == DELTA:
             sound = _delta(scratch, begin, stop, valid, target)
         elif coding == RLE_DICTIONARY or coding == PLAIN_DICTIONARY:
-            sound = _packed(scratch, begin, stop, valid, entries, found)
+            sound = _packed(scratch, begin, stop, valid, dictionary.shape[0], found)
             if sound:
                 for k in range(valid):
-                    target[k] = dictionary[found[k]]
+                    target[k] = dictionary[np.uint32(found[k])]
         if not sound:
             return np.int64(-1)
         if not whole:
@@ -322,7 +338,7 @@ def words(b: Any, page: Any, codec: Any, scratch: Any, offsets: Any, data: Any) 
     """
     end = _content(b, page, codec, scratch)
     n = page[VALUES]
-    if end < 0 or n + 1 > offsets.shape[0] or page[ENCODING] == DELTA or page[ENCODING] == RLE_DICTIONARY:
+    if end < 0 or n + 1 > offsets.shape[0]:
         return np.int64(-1)
     i = np.int64(0)
     total = np.int64(0)

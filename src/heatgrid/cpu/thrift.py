@@ -12,19 +12,21 @@ import numpy as np
 
 from heatgrid.cpu.jit import tight
 
-I32, BINARY, LIST, STRUCT = 5, 8, 9, 12
+I32, I64, BINARY, LIST, STRUCT = 5, 6, 8, 9, 12
 DEEPEST = 32
 
 KIND, ENCODING, VALUES, START, STORED, SIZE, LEVELS, PACKED = range(8)
-"""A page: its kind (0 data, 2 dictionary, 3 data of version 2), the encoding of its values, how many (nulls too),
-first byte, bytes stored, bytes of its content, bytes of the levels in front (version 2), is the content compressed."""
+"""A page: its kind, the encoding of its values, how many (nulls too), first byte, bytes stored, bytes of its content,
+bytes of the levels in front (version 2; -1: levels that are not known here), is the content compressed."""
 PAGE_FIELDS = 8
-OTHER_PAGE = 1
-"""An index page: nothing to read in it."""
+DATA, INDEX, DICTIONARY, DATA_2 = range(4)
+"""Kinds of pages; there is nothing to read in an index page."""
+_HEADER = 5
+"""Field of a page's header that describes a page of kind 0; those of the kinds after it follow."""
 
 C_TYPE, C_CODEC, C_VALUES, C_STORED, C_DATA, C_DICTIONARY, C_ELSEWHERE, C_ROWS = range(8)
 """A column chunk: physical type, codec, values, bytes stored, offsets of the first data page and the dictionary
-(0: none), is it in another file, rows of its row group."""
+(0: none), is it in another file or encrypted, rows of its row group."""
 CHUNK_FIELDS = 8
 
 
@@ -53,7 +55,7 @@ def zigzag(b: Any, i: Any, end: Any) -> Any:
 
 @tight
 def field(b: Any, i: Any, end: Any, before: Any) -> Any:
-    """(id, type, position) of the next field of a struct; type 0: the struct has ended, -1: broken."""
+    """(id, type, position) of the next field of a struct; type 0: the struct has ended, -1: broken, as is position."""
     if i < 0 or i >= end:
         return before, np.int64(-1), np.int64(-1)
     head = np.int64(b[i])
@@ -64,7 +66,7 @@ def field(b: Any, i: Any, end: Any, before: Any) -> Any:
     number = before + (head >> 4)
     if head >> 4 == 0:
         number, i = zigzag(b, i, end)
-    return number, kind, np.int64(i)
+    return number, kind if i >= 0 else np.int64(-1), np.int64(i)
 
 
 @tight
@@ -131,16 +133,16 @@ def skip(b: Any, i: Any, end: Any, kind: Any, stack: Any) -> Any:
 @tight
 def pages(b: Any, end: Any, stack: Any, out: Any) -> Any:
     """The pages of a column chunk, whose bytes are b[:end], into out (n, PAGE_FIELDS). Returns how many, or -1;
-    more than out has room for: the room that would be needed at most."""
+    where out has no room for them, twice its length."""
     i = np.int64(0)
     n = 0
     while i < end:
         if n == out.shape[0]:
             return np.int64(2 * n)
-        for f in range(PAGE_FIELDS):
-            out[n, f] = 0
-        out[n, KIND] = -1
+        out[n, :] = 0
         out[n, PACKED] = 1
+        described = np.int64(-1)
+        seen = np.int64(0)
         number = np.int64(0)
         while True:
             number, kind, i = field(b, i, end, number)
@@ -148,49 +150,67 @@ def pages(b: Any, end: Any, stack: Any, out: Any) -> Any:
                 break
             if kind < 0:
                 return np.int64(-1)
-            if kind == I32 and number == 1:
-                out[n, KIND], i = zigzag(b, i, end)
-            elif kind == I32 and number == 2:
-                out[n, SIZE], i = zigzag(b, i, end)
-            elif kind == I32 and number == 3:
-                out[n, STORED], i = zigzag(b, i, end)
-            elif kind == STRUCT and (number == 5 or number == 7 or number == 8):
-                i = _page_of_values(b, i, end, number, stack, out[n])
+            if kind == I32 and 1 <= number <= 3:
+                place = KIND if number == 1 else SIZE if number == 2 else STORED
+                out[n, place], i = zigzag(b, i, end)
+                seen |= 1 << number
+            elif kind == STRUCT and _HEADER + DATA <= number <= _HEADER + DATA_2 and number != _HEADER + INDEX:
+                if described >= 0:
+                    return np.int64(-1)
+                described = number - _HEADER
+                i = _page_of_values(b, i, end, described, stack, out[n])
             else:
                 i = skip(b, i, end, kind, stack)
+        if seen != 0b1110 or out[n, STORED] < 0 or out[n, SIZE] < 0 or out[n, STORED] > end - i:
+            return np.int64(-1)
         out[n, START] = i
-        if out[n, STORED] < 0 or out[n, SIZE] < 0 or out[n, VALUES] < 0 or out[n, STORED] > end - i:
-            return np.int64(-1)
         i += out[n, STORED]
-        if out[n, KIND] < 0 or out[n, KIND] > 3:
-            return np.int64(-1)
-        if out[n, KIND] != OTHER_PAGE:
+        if out[n, KIND] != INDEX:
+            if out[n, KIND] != described or out[n, VALUES] < 0:
+                return np.int64(-1)
             n += 1
     return np.int64(n)
 
 
 @tight
 def _page_of_values(b: Any, i: Any, end: Any, which: Any, stack: Any, page: Any) -> Any:
-    """The header of a data page (which 5), dictionary (7) or data page of version 2 (8)."""
+    """The description of a DATA, DICTIONARY or DATA_2 page; the position behind it, -1 if one of its numbers is
+    missing."""
+    known = np.int64(6) if which == DATA_2 else np.int64(4) if which == DATA else np.int64(2)
+    nulls = np.int64(0)
+    rows = np.int64(-1)
+    repeated = np.int64(0)
+    seen = np.int64(0)
     number = np.int64(0)
     while True:
         number, kind, i = field(b, i, end, number)
         if kind <= 0:
-            return i
-        if kind == I32 and number == 1:
-            page[VALUES], i = zigzag(b, i, end)
-        elif kind == I32 and ((which == 8 and number == 4) or (which != 8 and number == 2)):
-            page[ENCODING], i = zigzag(b, i, end)
-        elif kind == I32 and which == 8 and number == 5:
-            page[LEVELS], i = zigzag(b, i, end)
-        elif kind == I32 and which == 5 and number == 3:
-            levels, i = zigzag(b, i, end)
-            # levels in the old order of bits are nobody's any more
-            page[LEVELS] = 0 if levels == 3 else -1
-        elif which == 8 and number == 7 and kind <= 2:
+            break
+        if kind == I32 and 1 <= number <= known:
+            value, i = zigzag(b, i, end)
+            seen |= 1 << number
+            if number == 1:
+                page[VALUES] = value
+            elif number == (4 if which == DATA_2 else 2):
+                page[ENCODING] = value
+            elif which == DATA_2 and number == 2:
+                nulls = value
+            elif which == DATA_2 and number == 3:
+                rows = value
+            elif which == DATA_2 and number == 5:
+                page[LEVELS] = value
+            elif which == DATA_2:
+                repeated = value
+            elif which == DATA and number == 3:
+                # levels in the old order of bits are nobody's any more
+                page[LEVELS] = 0 if value == 3 else -1
+        elif which == DATA_2 and number == 7 and kind <= 2:
             page[PACKED] = 2 - kind
         else:
             i = skip(b, i, end, kind, stack)
+    if which == DATA_2 and (repeated != 0 or rows != page[VALUES] or not 0 <= nulls <= rows):
+        page[LEVELS] = -1
+    return i if seen == (2 << known) - 2 else np.int64(-1)
 
 
 @tight
@@ -231,7 +251,7 @@ def _row_group(b: Any, i: Any, end: Any, n_columns: Any, stack: Any, out: Any) -
                 return np.int64(-1)
             for c in range(found):
                 i = _chunk(b, i, end, stack, out[c])
-        elif number == 3 and kind == 6:
+        elif number == 3 and kind == I64:
             rows, i = zigzag(b, i, end)
         else:
             i = skip(b, i, end, kind, stack)
@@ -250,10 +270,8 @@ def _chunk(b: Any, i: Any, end: Any, stack: Any, out: Any) -> Any:
         number, kind, i = field(b, i, end, number)
         if kind <= 0:
             return i
-        if number == 1:
-            out[C_ELSEWHERE] = 1
-        if number == 8 or number == 9:
-            # encrypted: nothing here can be read
+        if number == 1 or number == 8 or number == 9:
+            # in another file, or encrypted
             out[C_ELSEWHERE] = 1
         if number != 3 or kind != STRUCT:
             i = skip(b, i, end, kind, stack)
@@ -276,7 +294,7 @@ def _chunk(b: Any, i: Any, end: Any, stack: Any, out: Any) -> Any:
                 place = np.int64(C_DATA)
             elif inner == 11:
                 place = np.int64(C_DICTIONARY)
-            if place >= 0 and (kind == I32 or kind == 6):
+            if place >= 0 and kind == (I32 if inner < 5 else I64):
                 out[place], i = zigzag(b, i, end)
             else:
                 i = skip(b, i, end, kind, stack)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,43 @@ from heatgrid.cpu import pages, thrift
 FROM_ROWS = 1 << 21
 """Files of fewer rows are pyarrow's: their leaves would take longer to load, or to compile, than they save."""
 MOST_PAGES = 1 << 16
-_INT32, _INT64, _FLOAT, _DOUBLE, _BYTES = 1, 2, 4, 5, 6
-_WIDE = {_INT32: np.int32, _FLOAT: np.int32, _INT64: np.int64, _DOUBLE: np.int64}
-_KNOWN_CODECS = (0, pages.SNAPPY)
+_MOST = 1 << 30
+"""Rows of a chunk and bytes of a page at most: positions in them are int32 in Arrow."""
+_EXPANDS = 22
+"""Snappy's shortest copy of 64 bytes has 3: a page that claims to be more than so many times its chunk is a lie."""
+_PHYSICAL = {"INT32": 1, "INT64": 2, "FLOAT": 4, "DOUBLE": 5, "BYTE_ARRAY": 6}
+_CODECS = (0, pages.SNAPPY)
 _MAGIC = b"PAR1"
+Bytes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
+
+
+class _Column(NamedTuple):
+    """A column that the leaves may decode."""
+
+    leaf: int
+    physical: str
+    optional: bool
+    kind: pa.DataType
+    """As delivered."""
+
+    @property
+    def text(self) -> bool:
+        return self.physical == "BYTE_ARRAY"
+
+    @property
+    def stored(self) -> type[np.int32 | np.int64]:
+        """What the leaves fill: indices of a text, the bits of a number."""
+        return np.int64 if self.physical in ("INT64", "DOUBLE") else np.int32
+
+    def encodings(self, dictionary: bool) -> list[int]:
+        """Those of its data pages that the leaves know and the format allows, in a chunk with or without one."""
+        known = [pages.PLAIN_DICTIONARY, pages.RLE_DICTIONARY] if dictionary else []
+        if not self.text:
+            known.append(pages.PLAIN)
+        if pa.types.is_integer(self.kind) or pa.types.is_timestamp(self.kind):
+            known.append(pages.DELTA)
+        return known
 
 
 class Chunks:
@@ -37,23 +71,24 @@ class Chunks:
                  dictionaries: Iterable[str]) -> None:  # fmt: skip
         self.path = path
         self._layout = _footer(path, metadata)
-        self._kinds: dict[str, tuple[int, pa.DataType, bool]] = {}
+        self._columns: dict[str, _Column] = {}
         if self._layout is None:
             return
         wanted = set(columns)
         texts = set(dictionaries)
         for leaf in range(metadata.num_columns):
             column = metadata.schema.column(leaf)
+            name = column.path
             flat = column.max_repetition_level == 0 and column.max_definition_level <= 1
-            if column.path not in wanted or column.path not in schema.names or not flat:
+            if name not in wanted or not flat or not _top(name, schema):
                 continue
-            kind = _delivered(column, schema.field(column.path).type, column.path in texts)
+            kind = _delivered(column, schema.field(name).type, name in texts)
             if kind is not None:
-                self._kinds[column.path] = leaf, kind, column.max_definition_level == 1
+                self._columns[name] = _Column(leaf, column.physical_type, column.max_definition_level == 1, kind)
 
     @property
     def columns(self) -> list[str]:
-        return list(self._kinds)
+        return list(self._columns)
 
     def decode(self, room: Room, group: int) -> dict[str, pa.Array]:
         """Columns of a row group; those that are missing are for pyarrow."""
@@ -61,11 +96,8 @@ class Chunks:
         if self._layout is None:
             return out
         with open(self.path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            for name, (leaf, kind, optional) in self._kinds.items():
-                where = self._layout[group, leaf]
-                found = _load(file.fileno(), size, where, room)
-                array = None if found is None else _array(room, found, where, kind, optional)
+            for name, column in self._columns.items():
+                array = _array(room, file.fileno(), self._layout[group, column.leaf], column)
                 if array is not None:
                     out[name] = array
         return out
@@ -78,19 +110,23 @@ class Room:
     def __init__(self) -> None:
         self.stack = np.empty((thrift.DEEPEST, 2), np.int64)
         self.table = np.empty((256, thrift.PAGE_FIELDS), np.int64)
-        self._kept: dict[str, npt.NDArray[np.uint8]] = {}
-        self._free: dict[int, list[npt.NDArray[np.uint8]]] = {}
+        self._kept: dict[str, Bytes] = {}
+        self._free: dict[int, list[Bytes]] = {}
 
-    def scratch(self, name: str, size: int) -> npt.NDArray[np.uint8]:
-        """At least so many bytes, the same ones for the same name."""
+    def scratch(self, name: str, size: int) -> Bytes:
+        """So many bytes, the same ones for the same name."""
         have = self._kept.get(name)
         if have is None or len(have) < size:
             have = self._kept[name] = np.empty(size * 5 // 4 + 64, np.uint8)
-        return have
+        return have[:size]
 
-    def lend(self, size: int) -> npt.NDArray[np.uint8]:
-        """So many bytes for an array; they come back when the last one that looks at them is gone."""
-        step = -(-size // 4096) * 4096
+    def lend(self, size: int) -> Bytes:
+        """So many bytes for an array; they come back when the last one that looks at them is gone.
+
+        What looks at them must hold the array given here, as Arrow's buffers do: a NumPy view of it holds the memory
+        behind it, which may be lent again. In powers of two, so that row groups of many lengths share them.
+        """
+        step = 1 << max(12, (size - 1).bit_length())
         free = self._free.setdefault(step, [])
         base = free.pop() if free else np.empty(step, np.uint8)
         view = base[:size]
@@ -98,7 +134,7 @@ class Room:
         return view
 
 
-def _footer(path: str, metadata: pq.FileMetaData) -> npt.NDArray[np.int64] | None:
+def _footer(path: str, metadata: pq.FileMetaData) -> Numbers | None:
     """Where each column chunk is, (row groups, leaves, thrift.CHUNK_FIELDS); None where our own look at it fails."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -108,16 +144,16 @@ def _footer(path: str, metadata: pq.FileMetaData) -> npt.NDArray[np.int64] | Non
         if tail[4:] != _MAGIC or length > size - 8:
             return None
         file.seek(size - 8 - length)
-        raw = np.frombuffer(file.read(length) + bytes(pages.SLACK), np.uint8)
+        raw = np.frombuffer(bytearray(file.read(length)), np.uint8)
     groups, leaves = metadata.num_row_groups, metadata.num_columns
     layout = np.zeros((groups, leaves, thrift.CHUNK_FIELDS), np.int64)
     stack = np.empty((thrift.DEEPEST, 2), np.int64)
-    found = thrift.chunks(raw, length, leaves, stack, layout) if groups and leaves else -1
+    found = thrift.chunks(raw, len(raw), leaves, stack, layout) if groups and leaves else -1
     return layout if found == groups else None
 
 
 def _delivered(column: pq.ColumnSchema, kind: pa.DataType, text: bool) -> pa.DataType | None:
-    """The type a leaf gives a column, None for pyarrow's: the same as pyarrow's, small integers as 32 bits."""
+    """The type a leaf gives a column, which is pyarrow's; None for a column that is pyarrow's."""
     physical = column.physical_type
     if text and physical == "BYTE_ARRAY" and column.logical_type.type == "STRING":
         return pa.dictionary(pa.int32(), pa.string())
@@ -130,89 +166,97 @@ def _delivered(column: pq.ColumnSchema, kind: pa.DataType, text: bool) -> pa.Dat
         stored = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
         unit = next((short for long, short in stored.items() if long in str(column.logical_type)), None)
         return kind if unit == kind.unit else None
-    if physical == "INT32" and kind == pa.uint32():
-        return kind
-    if physical == "INT32" and kind in (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16()):
-        return pa.int32()
-    return None
+    small = pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32()
+    return kind if physical == "INT32" and kind in small else None
 
 
-def _load(
-    file: int, size: int, where: npt.NDArray[np.int64], room: Room
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] | None:
-    """(bytes of a column chunk, its pages)."""
+def _top(name: str, schema: pa.Schema) -> bool:
+    """Is the leaf of that path a column, and not a field in a struct whose path reads the same."""
+    parts = name.split(".")
+    return name in schema.names and not any(".".join(parts[:n]) in schema.names for n in range(1, len(parts)))
+
+
+def _load(room: Room, file: int, where: Numbers) -> Bytes | None:
+    """The bytes of a column chunk and SLACK, if it is where and what its description says."""
+    size = os.fstat(file).st_size
     start, stored = int(where[thrift.C_DATA]), int(where[thrift.C_STORED])
     dictionary = int(where[thrift.C_DICTIONARY])
     if 0 < dictionary < start:
         start = dictionary
-    values = where[thrift.C_VALUES] == where[thrift.C_ROWS]
-    if where[thrift.C_ELSEWHERE] or where[thrift.C_CODEC] not in _KNOWN_CODECS or not values:
-        return None
     if not (4 <= start <= size - stored and stored > 0):
         return None
     raw = room.scratch("bytes", stored + pages.SLACK)
-    if os.preadv(file, [raw[:stored].data], start) != stored:
-        return None
-    while True:
-        found = int(thrift.pages(raw, stored, room.stack, room.table))
-        if found < 0 or found > MOST_PAGES:
-            return None
-        if found <= len(room.table):
-            return raw, room.table[:found]
+    return raw if os.preadv(file, [raw[:stored].data], start) == stored else None
+
+
+def _pages(room: Room, raw: Bytes, column: _Column) -> Numbers | None:
+    """The pages of a column chunk, if there is none among them that the leaves do not know."""
+    stored = len(raw) - pages.SLACK
+    found = int(thrift.pages(raw, stored, room.stack, room.table))
+    while len(room.table) < found <= MOST_PAGES:
         room.table = np.empty((found, thrift.PAGE_FIELDS), np.int64)
+        found = int(thrift.pages(raw, stored, room.stack, room.table))
+    if not 0 < found <= len(room.table):
+        return None
+    table = room.table[:found]
+    if table[:, thrift.SIZE].max() > min(_MOST, _EXPANDS * stored):
+        return None
+    kinds, encodings, first = table[:, thrift.KIND], table[:, thrift.ENCODING], table[0]
+    dictionary = bool(kinds[0] == thrift.DICTIONARY)
+    if not np.isin(encodings[dictionary:], column.encodings(dictionary)).all():
+        return None
+    if not dictionary:
+        return table
+    # 4 bytes are the least that a number or a text takes
+    sound = encodings[0] in (pages.PLAIN, pages.PLAIN_DICTIONARY) and 4 * first[thrift.VALUES] <= first[thrift.SIZE]
+    return table if sound and not (kinds[1:] == thrift.DICTIONARY).any() else None
 
 
-def _array(
-    room: Room, found: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]], where: npt.NDArray[np.int64],
-    kind: pa.DataType, optional: bool,
-) -> pa.Array | None:  # fmt: skip
-    """The chunk as an Arrow array, or None."""
-    raw, table = found
-    rows = int(where[thrift.C_ROWS])
-    codec = int(where[thrift.C_CODEC])
-    largest = int(table[:, thrift.SIZE].max(initial=0))
-    if largest > 1 << 30 or rows > 1 << 30:
+def _array(room: Room, file: int, where: Numbers, column: _Column) -> pa.Array | None:
+    """A column chunk as an Arrow array, or None."""
+    rows, codec = int(where[thrift.C_ROWS]), int(where[thrift.C_CODEC])
+    if where[thrift.C_TYPE] != _PHYSICAL[column.physical] or where[thrift.C_ELSEWHERE] or codec not in _CODECS:
         return None
-    first = table[0] if len(table) else None
-    has_dictionary = first is not None and first[thrift.KIND] == pages.DICTIONARY
-    entries = int(first[thrift.VALUES]) if first is not None and has_dictionary else 0
-    if (table[1:, thrift.KIND] == pages.DICTIONARY).any() or entries > 1 << 26:
+    if where[thrift.C_VALUES] != rows or not 0 < rows <= _MOST:
         return None
-    text = pa.types.is_dictionary(kind)
-    if text != (where[thrift.C_TYPE] == _BYTES) or (text and not has_dictionary):
+    raw = _load(room, file, where)
+    table = None if raw is None else _pages(room, raw, column)
+    if raw is None or table is None:
         return None
-    dtype = np.int32 if text else _WIDE[int(where[thrift.C_TYPE])]
-    scratch = room.scratch("page", largest + pages.SLACK)
-    dense = room.scratch("dense", 8 * rows + 8)[: 8 * rows + 8].view(dtype)
+    wide = np.dtype(column.stored).itemsize
+    entries = int(table[0, thrift.VALUES]) if table[0, thrift.KIND] == thrift.DICTIONARY else 0
+    scratch = room.scratch("page", int(table[:, thrift.SIZE].max()) + pages.SLACK)
+    dense = room.scratch("dense", wide * (rows + 1)).view(column.stored)
     bits = room.lend(8 * (rows // 64 + 2))
     bits[:] = 0
-    values = room.lend(rows * np.dtype(dtype).itemsize)
-    if text:
-        valid = pages.indices(
-            raw, table, len(table), codec, optional, entries, scratch, dense, bits.view(np.uint64), values.view(dtype)
-        )
+    values = room.lend(wide * rows)
+    result = bits.view(np.uint64), values.view(column.stored)
+    if column.text:
+        valid = pages.indices(raw, table, codec, column.optional, entries, scratch, dense, *result)
     else:
-        dictionary = room.scratch("dictionary", 8 * entries + 8)[: 8 * entries + 8].view(dtype)
-        indices = room.scratch("indices", 4 * rows + 8)[: 4 * rows + 8].view(np.int32)
-        valid = pages.numbers(
-            raw, table, len(table), codec, optional, dictionary, entries, scratch, indices, dense,
-            bits.view(np.uint64), values.view(dtype),
-        )  # fmt: skip
+        dictionary = room.scratch("dictionary", wide * entries).view(column.stored)
+        found = room.scratch("found", 4 * rows).view(np.int32)
+        valid = pages.numbers(raw, table, codec, column.optional, dictionary, scratch, found, dense, *result)
     if valid < 0:
         return None
+    if not column.text and column.kind.bit_width < 32:
+        values = _narrowed(room, values.view(np.int32), np.dtype(column.kind.to_pandas_dtype()))
     nulls = rows - int(valid)
     buffers = [pa.py_buffer(bits) if nulls else None, pa.py_buffer(values)]
-    if not text:
-        return pa.Array.from_buffers(kind, rows, buffers, nulls)
+    if not column.text:
+        return pa.Array.from_buffers(column.kind, rows, buffers, nulls)
     words = _words(raw, table[0], codec, scratch)
-    if words is None:
-        return None
-    return pa.DictionaryArray.from_buffers(kind, rows, buffers, words, nulls)
+    return None if words is None else pa.DictionaryArray.from_buffers(column.kind, rows, buffers, words, nulls)
 
 
-def _words(
-    raw: npt.NDArray[np.uint8], page: npt.NDArray[np.int64], codec: int, scratch: npt.NDArray[np.uint8]
-) -> pa.Array | None:
+def _narrowed(room: Room, values: npt.NDArray[np.int32], kind: np.dtype[Any]) -> Bytes:
+    """Integers of 8 or 16 bits, which are stored as 32."""
+    out = room.lend(len(values) * kind.itemsize)
+    np.copyto(out.view(kind), values, casting="unsafe")
+    return out
+
+
+def _words(raw: Bytes, page: Numbers, codec: int, scratch: Bytes) -> pa.Array | None:
     entries = int(page[thrift.VALUES])
     offsets = np.empty(entries + 1, np.int32)
     data = np.empty(int(page[thrift.SIZE]), np.uint8)

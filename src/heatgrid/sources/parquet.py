@@ -48,21 +48,24 @@ class _Reader:
 
     def read(self, index: int, few: bool) -> pa.Table:
         """A row group. few: there are too few of them to keep the threads busy."""
-        columns = self._wanted.columns
-        own = self._wanted.chunks.decode(self._room, index) if self._wanted.chunks is not None else {}
+        columns, chunks = self._wanted.columns, self._wanted.chunks
+        own = chunks.decode(self._room, index) if chunks is not None else {}
         rest = [name for name in columns if name not in own]
-        if not rest and own:
-            return pa.table([own[name] for name in columns], names=columns)
+        if own and not rest:
+            return pa.table(own)
+        table = self._arrow(index, rest, few)
+        if any(len(array) != table.num_rows for array in own.values()):
+            return self._arrow(index, columns, few)  # says what is wrong with it
+        for name, array in own.items():
+            table = table.append_column(name, array)
+        return table
+
+    def _arrow(self, index: int, columns: list[str], few: bool) -> pa.Table:
         if self._file is None:
             self._file = self._job.opened.keep(
                 pq.ParquetFile(self._path, metadata=self._metadata, read_dictionary=self._wanted.dictionaries)
             )
-        table = self._file.read_row_group(index, columns=rest, use_threads=few)
-        if len(own) == 0 or any(len(array) != table.num_rows for array in own.values()):
-            return table if not own else self._file.read_row_group(index, columns=columns, use_threads=few)
-        for name, array in own.items():
-            table = table.append_column(name, array)
-        return table
+        return self._file.read_row_group(index, columns=columns, use_threads=few)
 
 
 class ParquetPart:
@@ -150,7 +153,8 @@ class ParquetPart:
         dictionaries = [path for path in names if job.repeats.get(path)]
         chunks = None
         if footer.metadata.num_rows >= FROM_ROWS:
-            chunks = Chunks(footer.metadata, self.own, self.path, columns, dictionaries)
+            with reading(self.path):
+                chunks = Chunks(footer.metadata, self.own, self.path, columns, dictionaries)
         return _Wanted(columns, dictionaries, keys, chunks)
 
     def _whole(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int, few: bool) -> list[Piece]:
