@@ -16,13 +16,13 @@ notes : uint32, the number of notes and then the notes; longer than points / FUL
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from heatgrid.cpu.intrinsics import prefetch, prefetch_once
 from heatgrid.cpu.jit import fused, tight
-from heatgrid.cpu.place import DIVIDE, cells, divide_at_once
+from heatgrid.cpu.place import add_groups, by_quotient, cells, divide_at_once
 
 FULL = 255
 STRETCH = 4096
@@ -44,55 +44,71 @@ def tick(counts: Any, notes: Any, c: Any) -> None:
     counts[c] = n
 
 
-@fused
-def fetch(x: Any, y: Any, at: Any) -> None:
-    """Ask for 16 points from row `at` on."""
-    prefetch_once(x, np.uint64(at))
-    prefetch_once(y, np.uint64(at))
-    if x.itemsize == 8:
-        prefetch_once(x, np.uint64(at + 8))
-        prefetch_once(y, np.uint64(at + 8))
+class Later(NamedTuple):
+    """Where the next run's coordinates begin, as addresses: the scatter does not depend on their type."""
+
+    x: int
+    y: int
+    size: int
 
 
-@fused
-def add_wide(x: Any, y: Any, later: Any, out: Any, wide: Any) -> None:
+@tight
+def later_at(x: Any, y: Any, row: Any) -> Any:
+    size = np.int64(x.itemsize)
+    at = np.int64(row) * size
+    return Later(np.int64(x.ctypes.data) + at, np.int64(y.ctypes.data) + at, size)
+
+
+@tight
+def fetch(later: Any, s: Any) -> None:
+    """Ask for 16 points from the later run's point s on."""
+    at = s * later.size
+    prefetch_once(np.uint64(later.x + at))
+    prefetch_once(np.uint64(later.y + at))
+    if later.size == 8:
+        prefetch_once(np.uint64(later.x + at + 64))
+        prefetch_once(np.uint64(later.y + at + 64))
+
+
+@tight
+def add_wide(later: Any, out: Any, wide: Any) -> None:
     full = out.shape[0] & ~(STEP - 1)
     for s in range(0, full, STEP):
-        fetch(x, y, later + s)
+        fetch(later, s)
         for i in range(STEP):
             wide[out[s + i]] += np.uint32(1)
     for i in range(full, out.shape[0]):
         wide[out[i]] += np.uint32(1)
 
 
-@fused
-def add_copies(x: Any, y: Any, later: Any, out: Any, wide: Any) -> None:
+@tight
+def add_copies(later: Any, out: Any, wide: Any) -> None:
     full = out.shape[0] & ~(STEP - 1)
     for s in range(0, full, STEP):
-        fetch(x, y, later + s)
+        fetch(later, s)
         for i in range(STEP):
             wide[np.uint64(out[s + i]) * np.uint64(COPIES) + np.uint64(i % COPIES)] += np.uint32(1)
     for i in range(full, out.shape[0]):
         wide[np.uint64(out[i]) * np.uint64(COPIES)] += np.uint32(1)
 
 
-@fused
-def add_bytes(x: Any, y: Any, later: Any, out: Any, counts: Any, notes: Any) -> None:
+@tight
+def add_bytes(later: Any, out: Any, counts: Any, notes: Any) -> None:
     full = out.shape[0] & ~(STEP - 1)
     for s in range(0, full, STEP):
-        fetch(x, y, later + s)
+        fetch(later, s)
         for i in range(STEP):
             tick(counts, notes, out[s + i])
     for i in range(full, out.shape[0]):
         tick(counts, notes, out[i])
 
 
-@fused
-def add_bytes_ahead(x: Any, y: Any, later: Any, out: Any, counts: Any, notes: Any) -> None:
+@tight
+def add_bytes_ahead(later: Any, out: Any, counts: Any, notes: Any) -> None:
     """The same, with the cells AHEAD places on asked for: for grids far beyond the core's own cache."""
     full = max(0, out.shape[0] - AHEAD) & ~(STEP - 1)
     for s in range(0, full, STEP):
-        fetch(x, y, later + s)
+        fetch(later, s)
         for i in range(STEP):
             prefetch(counts, np.uint64(out[s + i + AHEAD]))
             tick(counts, notes, out[s + i])
@@ -118,16 +134,16 @@ def count(
         bad += found[0]
         divided += found[1]
         runs += 1
-        later = min(b, x.shape[0] - (b - a))
+        later = later_at(x, y, min(b, x.shape[0] - (b - a)))
         if counts.shape[0] == 0:
             if copies > 1:
-                add_copies(x, y, later, out, wide)
+                add_copies(later, out, wide)
             else:
-                add_wide(x, y, later, out, wide)
+                add_wide(later, out, wide)
         elif far:
-            add_bytes_ahead(x, y, later, out, counts, notes)
+            add_bytes_ahead(later, out, counts, notes)
         else:
-            add_bytes(x, y, later, out, counts, notes)
+            add_bytes(later, out, counts, notes)
     return bad
 
 
@@ -223,11 +239,14 @@ def count_rows(
 
 
 @tight
-def sample(x: Any, y: Any, group: Any, bits: Any, ax: Any, ay: Any, n_groups: int, sink: Any, words: Any, flags: Any,
-           out: Any) -> Any:  # fmt: skip
-    """The cells of at most RUN points, as defined, for the selector. Returns how many have the cell of one of the two
-    before them: the mark of a hotspot."""
-    cells(x, y, group, bits, 0, ax, ay, DIVIDE, 0, n_groups, sink, words, flags, out)
+def sample(x: Any, y: Any, group: Any, ax: Any, ay: Any, n_groups: int, sink: Any, out: Any) -> Any:
+    """The cells of a few points, as defined, for the selector. Returns how many have the cell of one of the two before
+    them: the mark of a hotspot."""
+    mapped = group.shape[0] != 0
+    end = np.uint32(ax.n * ay.n) if mapped else sink
+    by_quotient(x, y, ax, ay, end, out)
+    if mapped:
+        add_groups(group, 0, n_groups, end, sink, out)
     same = 0
     for i in range(2, out.shape[0]):
         same += (out[i] == out[i - 1]) | (out[i] == out[i - 2])

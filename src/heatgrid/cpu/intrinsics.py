@@ -10,20 +10,33 @@ from numba.core import types
 from numba.extending import intrinsic
 
 
-def _ask(write: int, keep: int) -> Any:
-    def typed(typingctx: Any, array: Any, index: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            data = context.make_array(signature.args[0])(context, builder, args[0]).data
-            address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-            i32 = ir.IntType(32)
-            kind = ir.FunctionType(ir.VoidType(), [address.type, i32, i32, i32])
-            function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
-            builder.call(function, [address, i32(write), i32(keep), i32(1)])
-            return context.get_dummy_value()
+def _call_prefetch(builder: Any, address: Any, write: int, keep: int) -> None:
+    i32 = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [address.type, i32, i32, i32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+    builder.call(function, [address, i32(write), i32(keep), i32(1)])
 
-        return types.void(array, types.uint64), codegen
 
-    return typed
+def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of array[index], to be written soon; never faults."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        _call_prefetch(builder, address, write=1, keep=3)
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), codegen
+
+
+def _prefetch_once(typingctx: Any, address: Any) -> Any:
+    """Ask for the cache line at an address, to be read once: it does not push others out of the larger caches."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _call_prefetch(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()), write=0, keep=0)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), codegen
 
 
 def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
@@ -112,8 +125,6 @@ trailing_zeros = cast(Callable[..., Any], intrinsic(_trailing_zeros))
 stream_line = cast(Callable[..., Any], intrinsic(_stream_line))
 fence = cast(Callable[..., Any], intrinsic(_fence))
 leading_zeros = cast(Callable[..., Any], intrinsic(_leading_zeros))
-prefetch = cast(Callable[..., Any], intrinsic(_ask(write=1, keep=3)))
-"""prefetch(array, i): ask for the cache line of array[i], to be written soon; never faults."""
-prefetch_once = cast(Callable[..., Any], intrinsic(_ask(write=0, keep=0)))
-"""The same for a line that is read once: it does not push others out of the larger caches."""
+prefetch = cast(Callable[..., Any], intrinsic(_prefetch))
+prefetch_once = cast(Callable[..., Any], intrinsic(_prefetch_once))
 fma = cast(Callable[..., Any], intrinsic(_fma))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.bin import FULL, STEP, fetch, tick
+from heatgrid.cpu.bin import FULL, STEP, fetch, later_at, tick
 from heatgrid.cpu.intrinsics import fence, not_zero, stream_line, trailing_zeros
 from heatgrid.cpu.jit import tight
 from heatgrid.cpu.place import cells, divide_at_once
@@ -28,6 +28,33 @@ BLOCK = 1024
 
 
 @tight
+def send(later: Any, out: Any, pool: Any, before: Any, lines: Any, next_in: Any, at: Any, used: Any) -> Any:
+    """Each cell to its part. Returns the blocks used."""
+    last = np.uint32(at.shape[0] - 1)
+    for s in range(0, out.shape[0], STEP):
+        fetch(later, s)
+        for i in range(s, min(s + STEP, out.shape[0])):
+            c = out[i]
+            p = np.uint32(c >> np.uint32(BITS))
+            k = next_in[p]
+            lines[k] = np.uint16(c)
+            k = np.uint32(k + np.uint32(1))
+            if k & np.uint32(LINE - 1) == 0:
+                k = np.uint32(k - np.uint32(LINE))
+                if p != last:
+                    q = at[p]
+                    stream_line(pool, np.uint64(q), lines, np.uint64(k))
+                    q = np.uint32(q + np.uint32(LINE))
+                    if q & np.uint32(BLOCK - 1) == 0:
+                        before[used] = np.int32(q // np.uint32(BLOCK)) - 1
+                        q = np.uint32(used * BLOCK)
+                        used += 1
+                    at[p] = q
+            next_in[p] = k
+    return used
+
+
+@tight
 def partition(
     x: Any, y: Any, group: Any, bits: Any, ax: Any, ay: Any, form: int, first: int, n_groups: int, sink: Any,
     pool: Any, before: Any, lines: Any, next_in: Any, at: Any, used: int, words: Any, flags: Any, buffer: Any,
@@ -36,7 +63,6 @@ def partition(
 
     Returns (blocks used, invalid points).
     """
-    last = np.uint32(at.shape[0] - 1)
     runs = 0
     divided = 0
     bad = np.int64(0)
@@ -49,27 +75,7 @@ def partition(
         bad += found[0]
         divided += found[1]
         runs += 1
-        later = min(b, x.shape[0] - (b - a))
-        for s in range(0, out.shape[0], STEP):
-            fetch(x, y, later + s)
-            for i in range(s, min(s + STEP, out.shape[0])):
-                c = out[i]
-                p = np.uint32(c >> np.uint32(BITS))
-                k = next_in[p]
-                lines[k] = np.uint16(c)
-                k = np.uint32(k + np.uint32(1))
-                if k & np.uint32(LINE - 1) == 0:
-                    k = np.uint32(k - np.uint32(LINE))
-                    if p != last:
-                        q = at[p]
-                        stream_line(pool, np.uint64(q), lines, np.uint64(k))
-                        q = np.uint32(q + np.uint32(LINE))
-                        if q & np.uint32(BLOCK - 1) == 0:
-                            before[used] = np.int32(q // np.uint32(BLOCK)) - 1
-                            q = np.uint32(used * BLOCK)
-                            used += 1
-                        at[p] = q
-                next_in[p] = k
+        used = send(later_at(x, y, min(b, x.shape[0] - (b - a))), out, pool, before, lines, next_in, at, used)
     fence()
     return used, bad
 
@@ -160,6 +166,28 @@ def unpack(starts: Any, first: Any, low: Any, byte: Any, part: int, start: int, 
             part += 1
         keys[i] = first[part] + np.int64(low[start + i])
         counts[i] = byte[start + i]
+
+
+@tight
+def unpack_rows(starts: Any, first: Any, low: Any, byte: Any, cells_of_map: Any, nx: Any, group: Any, iy: Any,
+                ix: Any, counts: Any) -> None:  # fmt: skip
+    """The same for all places, as group, iy, ix and count. Most are in the row of the one before: no division."""
+    row_start = np.int64(0)
+    row_end = np.int64(0)
+    g = np.int64(0)
+    row = np.int64(0)
+    for part in range(first.shape[0]):
+        for i in range(starts[part], starts[part + 1]):
+            key = first[part] + np.int64(low[i])
+            if key >= row_end:
+                g = key // cells_of_map
+                row = (key - g * cells_of_map) // nx
+                row_start = g * cells_of_map + row * nx
+                row_end = row_start + nx
+            group[i] = g
+            iy[i] = row
+            ix[i] = key - row_start
+            counts[i] = byte[i]
 
 
 @tight

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from heatgrid.cpu.cell import cell, is_near, product, quotient, single, within
-from heatgrid.cpu.jit import fused, tight
+from heatgrid.cpu.jit import tight
 
 SPREAD = 16
 RUN = 1024
@@ -158,7 +158,7 @@ def all_ones(bits: Any, byte: Any, n: Any) -> Any:
     return every == 255
 
 
-@fused
+@tight
 def cells(
     x: Any, y: Any, group: Any, bits: Any, start: Any, ax: Any, ay: Any, form: Any, first: Any, n_groups: Any,
     sink: Any, words: Any, flags: Any, out: Any,

@@ -230,10 +230,9 @@ def look(spans: Sequence[Span], target: Target, points: int) -> Sample:
         stop = min(start + WINDOW, span.x.shape[0])
         if stop == start:
             continue
-        block = load(replace(span, weight=None), start, stop, target)
+        block = load(replace(span, weight=None, masks=()), start, stop, target)
         out = own.cells[: stop - start]
-        same += int(leaves.sample(block.x, block.y, block.group, block.bits, target.ax, target.ay, target.groups, sink,
-                                  own.words, own.flags, out))  # fmt: skip
+        same += int(leaves.sample(block.x, block.y, block.group, target.ax, target.ay, target.groups, sink, out))
         rows += len(out)
         line = out[out < sink] >> 6
         lines.append(line.copy())

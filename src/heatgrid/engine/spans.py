@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-NATIVE = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
-SINGLE = ("f4", "i1", "i2", "u1", "u2")
+NATIVE = ("f4", "f8", "i2", "u2", "i4", "i8")
+"""Types the leaves are compiled for; each costs some seconds, once."""
+NARROW = {"i1": "i2", "u1": "u2", "f2": "f4"}
+"""What these are widened to; the others become float64."""
+CODES = ("u2", "i4", "i8")
+SINGLE = ("f4", "i2", "u2")
 """Types whose every value is a float32."""
 FORMS = ("float32 product", "float32 product, checked", "float64 product", "float64 product, checked", "quotient")
 _NONE_U1 = np.empty(0, np.uint8)
@@ -108,11 +112,13 @@ def take(todo: deque[Any]) -> Iterator[Any]:
 def load(span: Span, start: int, stop: int, target: Target) -> Block:
     x, y = span.x[start:stop], span.y[start:stop]
     if x.dtype != y.dtype or x.dtype.str[1:] not in NATIVE:
-        x, y = x.astype(np.float64), y.astype(np.float64)
+        kind = NARROW.get(x.dtype.str[1:], "f8") if x.dtype == y.dtype else "f8"
+        x, y = x.astype(kind), y.astype(kind)
     x, y = _plain(x), _plain(y)
     group, weight = _NONE_I4, _NONE_I8
     if span.group is not None:
-        group = _plain(span.group[start:stop])
+        group = span.group[start:stop]
+        group = _plain(group if group.dtype.str[1:] in CODES else _codes(group))
     bits = _bitmap(span.masks, start, stop)
     if span.weight is not None:
         weight = _whole_weights(span.weight[start:stop], target.weight_scale)
@@ -137,13 +143,22 @@ def form_of(target: Target, dtype: np.dtype[Any]) -> int:
 
 def _whole_weights(weight: Array, scale: float | None) -> Array:
     """Weights as integers, -1 where they are invalid."""
-    w = _plain(weight.astype(np.float64) if weight.dtype.str[1:] not in NATIVE else weight)
+    w = _plain(weight if weight.dtype.str[1:] in ("f4", "f8", "i4", "i8", "u8") else weight.astype(_weight_type(weight)))
     out = np.empty(w.shape[0], np.int64)
     if scale is None:
         leaves.whole_weight(w, out)
     else:
         leaves.fixed_point(w, scale, out)
     return out
+
+
+def _weight_type(weight: Array) -> type:
+    return np.float64 if weight.dtype.kind == "f" else np.int64
+
+
+def _codes(group: Array) -> Array:
+    """As int64; what that cannot hold becomes negative, which is no group either."""
+    return group.astype(np.int64, casting="unsafe")
 
 
 def _plain(values: Array) -> Array:

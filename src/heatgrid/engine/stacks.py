@@ -25,6 +25,13 @@ TOGETHER = 64
 """Parts whose cells are gathered in one piece: few enough for threads to share them evenly."""
 
 
+class Unfolded(NamedTuple):
+    group: Array
+    iy: Array
+    ix: Array
+    count: Array
+
+
 class Sparse(Protocol):
     """Cells that are not 0, ascending by key = group * cells of a map + cell."""
 
@@ -32,6 +39,10 @@ class Sparse(Protocol):
 
     def rows(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(keys, counts) of some of them."""
+        ...
+
+    def unfold(self, ny: int, nx: int, out: Unfolded, threads: int) -> None:
+        """All of them as group, iy, ix and count."""
         ...
 
 
@@ -45,6 +56,10 @@ class Listed:
 
     def rows(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         return self.keys[start:stop], self.counts[start:stop]
+
+    def unfold(self, ny: int, nx: int, out: Unfolded, threads: int) -> None:
+        leaves.unfold(self.keys, ny * nx, nx, *out[:3])
+        out.count[:] = self.counts
 
 
 class Piece(NamedTuple):
@@ -86,6 +101,19 @@ class Packed:
             piece.rows(at - before, end - before, keys[at - start : end - start], counts[at - start : end - start])
             at = end
         return keys, counts
+
+    def unfold(self, ny: int, nx: int, out: Unfolded, threads: int) -> None:
+        todo = deque(range(len(self.pieces)))
+
+        def work(_: int) -> None:
+            for k in take(todo):
+                piece = self.pieces[k]
+                before = int(self.ends[k]) - len(piece.low)
+                own = Unfolded(*(column[before : before + len(piece.low)] for column in out))
+                leaves.unpack_rows(piece.starts, piece.first, piece.low, piece.byte, ny * nx, nx, *own)
+                own.count[piece.more[:, 0]] += piece.more[:, 1]
+
+        each(threads, work)
 
 
 def take_parts(cuts: list[Cut], target: Target, choice: Choice, points: int) -> tuple[Packed, int, int]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from heatgrid.engine.pool import thread_count
 from heatgrid.engine.room import available_bytes
+from heatgrid.engine.stacks import Listed, Sparse, Unfolded
 from heatgrid.outputs.grid import Grid
 from heatgrid.words.errors import LimitError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from heatgrid.engine.stacks import Sparse
 
 BATCH = 1 << 18
 
@@ -77,23 +77,17 @@ class GroupedGrid(Grid):
         groups, ny, nx = self._shape
         n = len(self.cells)
         dtype = np.int32 if groups * ny * nx < 2**31 else np.int64
-        group, iy, ix = (np.empty(n, dtype) for _ in range(3))
-        count = np.empty(n, np.int64)
-        for start in range(0, n, BATCH):
-            rows = slice(start, min(start + BATCH, n))
-            group[rows], iy[rows], ix[rows], count[rows] = self._unfolded(rows.start, rows.stop)
-        return group, iy, ix, count
+        out = Unfolded(*(np.empty(n, dtype) for _ in range(3)), np.empty(n, np.int64))
+        self.cells.unfold(ny, nx, out, thread_count(None))
+        return tuple(out)
 
     def _unfolded(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], ...]:
         import numpy as np
 
-        from heatgrid.cpu.parts import unfold
-
         _, ny, nx = self._shape
-        keys, counts = self.cells.rows(start, stop)
-        group, iy, ix = (np.empty(stop - start, np.int64) for _ in range(3))
-        unfold(keys, ny * nx, nx, group, iy, ix)
-        return group, iy, ix, counts
+        out = Unfolded(*(np.empty(stop - start, np.int64) for _ in range(4)))
+        Listed(*self.cells.rows(start, stop)).unfold(ny, nx, out, 1)
+        return tuple(out)
 
     def to_arrow(self) -> Any:
         import pyarrow as pa
