@@ -20,11 +20,14 @@ from hypothesis import strategies as st
 import heatgrid as hg
 from fences import fenced
 from heatgrid.cpu import bin as leaves
+from heatgrid.cpu import parts, place
 from heatgrid.cpu.bits import and_bits, and_mask
-from heatgrid.cpu.cell import make_axis
-from heatgrid.engine import bins
-from heatgrid.engine.bins import Limits, Span, Target, count_points
+from heatgrid.cpu.cell import ALWAYS, NEVER, make_axis
+from heatgrid.engine import bins, choose, room
+from heatgrid.engine.bins import count_points
+from heatgrid.engine.choose import Limits
 from heatgrid.engine.columns import Validity
+from heatgrid.engine.spans import Span, Target, form_of
 from heatgrid.words.errors import DeviceError, HeatgridError, LimitError, UsageError
 from oracle import points as oracle
 
@@ -100,13 +103,42 @@ numbers = st.one_of(
     st.integers(-3, 30).map(lambda k: math.nextafter(k * 7.5, -math.inf)),
     st.integers(-3, 300).map(lambda k: k * 0.1),
 )
-VARIANTS = [
-    Limits(run=24),
-    Limits(run=1 << 16),
-    Limits(counter="u1", points=255),
-    Limits(run=16, private_bytes=0),
-    Limits(counter="u2", points=300, run=40),
-]
+VARIANTS = {
+    "chosen": Limits(),
+    "direct": Limits(variant="direct"),
+    "wide": Limits(variant="private", wide=True, run=24),
+    "copies": Limits(variant="private", wide=True, copies=leaves.COPIES, run=1000),
+    "bytes": Limits(variant="private", wide=False, run=1 << 16),
+    "bytes ahead": Limits(variant="private", wide=False, far=True, run=400),
+    "parts": Limits(variant="parts", run=48),
+    "rows": Limits(variant="rows", run=16),
+    "weighed": Limits(variant="weighed", run=40),
+    "sparse": Limits(variant="sparse", run=56),
+    "sparse rounds": Limits(variant="sparse", run=64, round_cells=1),
+    "sorted": Limits(variant="sorted", run=72),
+    "near float64": Limits(form=place.DOUBLE_NEAR),
+    "quotient": Limits(form=place.DIVIDE, variant="parts", run=64),
+}
+every_variant = pytest.mark.parametrize("forced", VARIANTS.values(), ids=VARIANTS.keys(), indirect=True)
+
+
+@pytest.fixture
+def forced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Limits:
+    """Every call in the test is forced to this variant, where it can do the work at all."""
+    monkeypatch.setattr(choose, "FORCED", request.param)
+    return request.param
+
+
+def dense(found: bins.Counted, shape: tuple[int, ...]) -> np.ndarray:
+    """The answer as a stack, whatever holds it."""
+    if isinstance(found.values, np.ndarray):
+        return found.values.reshape(shape)
+    out = np.zeros(shape, np.int64)
+    keys, counts = found.values.rows(0, len(found.values))
+    assert (np.diff(keys) > 0).all()
+    assert (counts > 0).all()
+    out.ravel()[keys] = counts
+    return out
 
 
 @settings(max_examples=150, deadline=None)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heatgrid.cpu.cell import make_axis
-from heatgrid.engine.bins import LARGEST_PRIVATE, Bits, Limits, Span, Target, count_points
+from heatgrid.engine.bins import count_points
 from heatgrid.engine.blur import BOUNDARIES, MOST_RADIUS, radius_of, smooth_stack
+from heatgrid.engine.choose import LARGEST_PRIVATE, Limits, explain
 from heatgrid.engine.columns import Column, Piece, Validity, align, column, writable
 from heatgrid.engine.pool import thread_count
 from heatgrid.engine.room import available_bytes
+from heatgrid.engine.spans import Bits, Span, Target
 from heatgrid.gpu.availability import why_not
 from heatgrid.outputs.grid import Grid
+from heatgrid.outputs.grouped import GroupedGrid
 from heatgrid.words.errors import DeviceError, LimitError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     Extent = tuple[float, float, float, float]
 
 MOST_CELLS = 10**9
-MOST_STACKED = 2**31 - 64
+MOST_STACKED = 2**62
 BACKENDS = ("auto", "cpu", "gpu")
 
 
@@ -56,7 +59,8 @@ def bin_points(
     cell : edge of a cell, or (width, height); the grid then starts at the extent's corner, or at (0, 0). Given both,
         they must agree. Given neither, a cell is 1 by 1.
     group : integer codes 0 .. n_groups - 1; the result is then (n_groups, ny, nx). A null code is invalid, any other
-        code out of range is outside. Without `n_groups` it is the largest code + 1.
+        code out of range is outside. Without `n_groups` it is the largest code + 1. Where the stack has far more cells
+        than there are points, only the cells hit are kept: `sparse()` gives them, `values` makes the stack on asking.
     weight : what a point counts. Integers are added exactly. Floats need `weight_scale`: round(weight * weight_scale),
         half to even, is added, and values / weight_scale is the weight. Negative, NaN or infinite weights, and those
         above 2^53 once scaled, are invalid.
@@ -68,7 +72,7 @@ def bin_points(
     -------
     Grid : int64 values, and `used`, `outside`, `invalid` points, which add up to the points given. A point belongs to
         cell floor((x - x0) / width), in float64; it is outside if that is not in [0, nx), so the right and bottom edges
-        are outside. Null, NaN and infinite coordinates are invalid.
+        are outside. Null, NaN and infinite coordinates are invalid. `meta` says how it was counted and why.
 
     Raises
     ------
@@ -86,17 +90,22 @@ def bin_points(
     _same_length(given)
     scale = _weight_scale(weights, weight_scale)
     stack = _group_count(groups, n_groups)
-    _room(stack, ny, nx)
+    _room(stack, ny, nx, grouped=groups is not None)
 
     whole = all(p.values.dtype.kind in "iu" for c in (xs, ys) for p in c.pieces)
     target = Target(make_axis(box[0], width, nx, whole), make_axis(box[2], height, ny, whole), stack, scale)
-    limits = Limits(private_bytes=min(LARGEST_PRIVATE, available_bytes() // 4))
+    free = available_bytes()
+    limits = Limits(private_bytes=min(LARGEST_PRIVATE, free // 4), stack_bytes=free // 2)
     found = count_points(_spans(given, groups, weights, masks), target, count, limits)
-    values = found.values.reshape((stack, ny, nx) if groups is not None else (ny, nx))
     meta: dict[str, object] = {"backend": "cpu", "backend_reason": reason}
+    meta |= explain(found.choice, target, xs.pieces[0].values.dtype if xs.pieces else np.dtype(np.float32))
     if weight is not None:
         meta["weight_scale"] = scale
     unit = "points" if weight is None else "weight" if scale is None else f"weight / {scale:g}"
+    if not isinstance(found.values, np.ndarray):
+        ledger = {"used": found.used, "outside": found.outside, "invalid": found.invalid}
+        return GroupedGrid(found.values, (stack, ny, nx), box, **ledger, unit=unit, meta=meta)
+    values = found.values.reshape((stack, ny, nx) if groups is not None else (ny, nx))
     return Grid(values, box, found.used, found.outside, found.invalid, unit=unit, meta=meta)
 
 
@@ -270,16 +279,21 @@ def _largest(piece: Piece) -> int:
     return max(int(piece.values[mask].max(initial=0)), 0)
 
 
-def _room(stack: int, ny: int, nx: int) -> None:
-    """Dense groups can be enormous: refused before they are allocated."""
-    needed = stack * ny * nx * 8
+def _room(stack: int, ny: int, nx: int, *, grouped: bool) -> None:
+    """Refused before anything is allocated. A stack needs no more than its points, so only its keys must fit."""
     free = available_bytes()
-    if stack * ny * nx > MOST_STACKED or needed > free:
+    if grouped:
+        if stack * ny * nx > MOST_STACKED:
+            raise LimitError(
+                "the groups have too many cells to number", code="HG4402", where="shape, n_groups",
+                value=f"{stack:,} grids of {ny} x {nx} cells", expected=f"at most {MOST_STACKED:,} cells",
+                hint="larger cells, or a part of the groups at a time",
+            )  # fmt: skip
+    elif ny * nx * 8 > free:
         raise LimitError(
-            "the grids do not fit", code="HG4402", where="shape, n_groups",
-            value=f"{stack:,} grids of {ny} x {nx} cells, {needed / 2**30:.1f} GiB",
-            expected=f"at most {MOST_STACKED:,} cells and {free / 2**30:.1f} GiB",
-            hint="larger cells, a part of the groups at a time, or hg.run, whose maps are sparse",
+            "the grid does not fit", code="HG4402", where="shape",
+            value=f"{ny} x {nx} cells, {ny * nx / 2**27:.1f} GiB", expected=f"{free / 2**30:.1f} GiB",
+            hint="larger cells",
         )  # fmt: skip
 
 

@@ -10,19 +10,33 @@ from numba.core import types
 from numba.extending import intrinsic
 
 
+def _call_prefetch(builder: Any, address: Any, write: int, keep: int) -> None:
+    i32 = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [address.type, i32, i32, i32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+    builder.call(function, [address, i32(write), i32(keep), i32(1)])
+
+
 def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of array[index], to be written soon; never faults."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
         address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-        i32 = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [address.type, i32, i32, i32])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
-        builder.call(function, [address, i32(1), i32(3), i32(1)])
+        _call_prefetch(builder, address, write=1, keep=3)
         return context.get_dummy_value()
 
     return types.void(array, types.uint64), codegen
+
+
+def _prefetch_once(typingctx: Any, address: Any) -> Any:
+    """Ask for the cache line at an address, to be read once: it does not push others out of the larger caches."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _call_prefetch(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()), write=0, keep=0)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), codegen
 
 
 def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
@@ -90,6 +104,74 @@ def _ones(typingctx: Any, value: Any) -> Any:
 
 
 ones = cast(Callable[..., Any], intrinsic(_ones))
+def _bits_of(typingctx: Any, value: Any) -> Any:
+    """The bits of a float as an unsigned integer of its size."""
+    kind = types.uint32 if value == types.float32 else types.uint64
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(kind.bitwidth))
+
+    return kind(value), codegen
+
+
+def _trailing_zeros(typingctx: Any, value: Any) -> Any:
+    """Zero bits below the lowest set bit of an uint64 other than 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.uint64(types.uint64), codegen
+
+
+LINE = 64
+
+
+def _not_zero(typingctx: Any, array: Any, at: Any) -> Any:
+    """Which of the 64 bytes from array[at] (aligned, uint8) on are not 0, as the bits of an uint64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        line = ir.VectorType(ir.IntType(8), LINE)
+        held = builder.load(builder.bitcast(builder.gep(data, [args[1]]), line.as_pointer()), align=LINE)
+        some = builder.icmp_unsigned("!=", held, ir.Constant(line, [0] * LINE))
+        return builder.bitcast(some, ir.IntType(LINE))
+
+    return types.uint64(array, types.uint64), codegen
+
+
+def _stream_line(typingctx: Any, target: Any, at: Any, source: Any, start: Any) -> Any:
+    """Copy 64 aligned bytes from source[start] to target[at] past the caches: nothing is read to write them."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = ir.VectorType(ir.IntType(32), LINE // 4).as_pointer()
+        places = []
+        for array, index, kind in ((args[0], args[1], signature.args[0]), (args[2], args[3], signature.args[2])):
+            data = context.make_array(kind)(context, builder, array).data
+            places.append(builder.bitcast(builder.gep(data, [index]), line))
+        stored = builder.store(builder.load(places[1], align=LINE), places[0], align=LINE)
+        one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        stored.set_metadata("nontemporal", one)
+        return context.get_dummy_value()
+
+    return types.void(target, types.uint64, source, types.uint64), codegen
+
+
+def _fence(typingctx: Any) -> Any:
+    """All stores so far, streamed ones too, are seen by who is told of them afterwards."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+bits_of = cast(Callable[..., Any], intrinsic(_bits_of))
+not_zero = cast(Callable[..., Any], intrinsic(_not_zero))
+trailing_zeros = cast(Callable[..., Any], intrinsic(_trailing_zeros))
+stream_line = cast(Callable[..., Any], intrinsic(_stream_line))
+fence = cast(Callable[..., Any], intrinsic(_fence))
 leading_zeros = cast(Callable[..., Any], intrinsic(_leading_zeros))
 prefetch = cast(Callable[..., Any], intrinsic(_prefetch))
+prefetch_once = cast(Callable[..., Any], intrinsic(_prefetch_once))
 fma = cast(Callable[..., Any], intrinsic(_fma))

@@ -35,13 +35,13 @@ class Grid:
 
     @property
     def dims(self) -> tuple[str, ...]:
-        return ("group", "y", "x") if self.values.ndim == 3 else ("y", "x")
+        return ("group", "y", "x") if len(self.shape) == 3 else ("y", "x")
 
     @property
     def cell(self) -> tuple[float, float]:
         """(width, height) of a cell."""
         x0, x1, y0, y1 = self.extent
-        ny, nx = self.values.shape[-2:]
+        ny, nx = self.shape[-2:]
         return (x1 - x0) / nx, (y1 - y0) / ny
 
     @property
@@ -49,14 +49,14 @@ class Grid:
         """Centres of the cells, and the group numbers."""
         import numpy as np
 
-        ny, nx = self.values.shape[-2:]
+        ny, nx = self.shape[-2:]
         width, height = self.cell
         coords: dict[str, npt.NDArray[Any]] = {
             "y": self.extent[2] + (np.arange(ny) + 0.5) * height,
             "x": self.extent[0] + (np.arange(nx) + 0.5) * width,
         }
-        if self.values.ndim == 3:
-            coords["group"] = np.arange(self.values.shape[0])
+        if len(self.shape) == 3:
+            coords["group"] = np.arange(self.shape[0])
         return coords
 
     def sparse(self) -> tuple[npt.NDArray[np.int64], ...]:
