@@ -10,28 +10,32 @@ from numba.core import types
 from numba.extending import intrinsic
 
 
+def _ask(context: Any, builder: Any, signature: Any, args: Any, write: int) -> Any:
+    data = context.make_array(signature.args[0])(context, builder, args[0]).data
+    address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+    i32 = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [address.type, i32, i32, i32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+    builder.call(function, [address, i32(write), i32(3), i32(1)])
+    return context.get_dummy_value()
+
+
 def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of array[index], to be written soon; never faults."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-        i32 = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [address.type, i32, i32, i32])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
-        builder.call(function, [address, i32(1), i32(3), i32(1)])
-        return context.get_dummy_value()
+        return _ask(context, builder, signature, args, 1)
 
     return types.void(array, types.uint64), codegen
 
 
-def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c rounded once: the same bits on every machine and for every vector width."""
+def _prefetch_read(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of array[index], to be read soon; never faults."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fma(*args)
+        return _ask(context, builder, signature, args, 0)
 
-    return a(a, a, a), codegen
+    return types.void(array, types.uint64), codegen
 
 
 def _leading_zeros(typingctx: Any, value: Any) -> Any:
@@ -45,4 +49,4 @@ def _leading_zeros(typingctx: Any, value: Any) -> Any:
 
 leading_zeros = cast(Callable[..., Any], intrinsic(_leading_zeros))
 prefetch = cast(Callable[..., Any], intrinsic(_prefetch))
-fma = cast(Callable[..., Any], intrinsic(_fma))
+prefetch_read = cast(Callable[..., Any], intrinsic(_prefetch_read))
