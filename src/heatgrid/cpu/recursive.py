@@ -83,8 +83,9 @@ def forth(x: Any, at: int, pitch: int, count: int, k: Any, state: Any, of: int, 
 
 @tight
 def back(
-    x: Any, at: int, pitch: int, count: int, k: Any, state: Any, of: int, half: Any, to: int, out: Any, put: int, step: int
-) -> None:
+    x: Any, at: int, pitch: int, count: int, k: Any, state: Any, of: int, half: Any, to: int,
+    out: Any, put: int, step: int,
+) -> None:  # fmt: skip
     """out = half + what each place has from all behind it, from the last place to the first. `out` may be x or half."""
     lanes = LINE // x.itemsize
     y0, y1, y2 = calm(state, of), calm(state, of + lanes), calm(state, of + 2 * lanes)
@@ -129,7 +130,7 @@ def recursive_strip(
     out: Any, put: int, step: int,
 ) -> bool:  # fmt: skip
     """Filter down `wide` neighbouring vectors of columns of n rows; `out` may be x. False, and nothing is written, if
-    a number is not finite (or too large for its states): it would reach every row behind it."""
+    a number is not finite: it would reach every row."""
     lanes = LINE // x.itemsize
     for c in range(wide):
         start(x, at + c * lanes, pitch, edges[0], before, k, state, c * STATES * lanes)

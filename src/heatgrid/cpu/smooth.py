@@ -45,7 +45,7 @@ def direct_band(
     stands for each of -radius .. n - 1 + radius, -1 for zero. down, along: weights of distance 0, 1, ...
     """
     lanes = LINE // lines.itemsize
-    reach, side = down.shape[0] - 1, along.shape[0] - 1
+    reach = down.shape[0] - 1
     ny = rows.shape[0] - 2 * reach
     wide = (nx + lanes - 1) // lanes
     room = panels.shape[0] // (wide * lanes)
@@ -99,7 +99,7 @@ def direct_band(
 
 @tight
 def turn_rows(image: Any, at: int, count: int, nx: int, columns: Any, lines: Any) -> None:
-    """lines[t, i] = row i at column columns[t], a vector of lines for each t; nothing is beyond `count` rows but zero."""
+    """lines[t, i] = row i at column columns[t], a vector for each t; rows from `count` on are zero."""
     lanes = LINE // lines.itemsize
     side = (columns.shape[0] - nx) // 2
     whole = nx // lanes * lanes if count == lanes else 0

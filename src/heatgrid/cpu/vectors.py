@@ -27,7 +27,8 @@ class Vector(types.Type):
 
 
 def _model(manager: Any, vector: Any) -> Any:
-    return models.PrimitiveModel(manager, vector, _llvm(vector.scalar))
+    primitive: Any = models.PrimitiveModel
+    return primitive(manager, vector, _llvm(vector.scalar))
 
 
 register_model(Vector)(_model)
@@ -102,7 +103,9 @@ def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = args[0].type
         name = f"llvm.fma.v{kind.count}f{a.scalar.bitwidth}"
-        return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name), args)
+        function: Any = cgutils
+        function = function.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        return builder.call(function, args)
 
     return a(a, b, c), codegen
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 MOST_RADIUS = 1 << 20
 MOST_TAPS = 30
-"""Direct up to so many taps on a side, recursive above."""
+"""Direct up to so many taps on a side, recursive above. Two threads, float32: at 1920 x 1080 the recursive form takes
+2.8 ms for any sigma and the direct one 2.7 at 20 taps, 3.9 at 30 and 4.6 at 40; at 1920 x 10000, which must pass
+through memory twice for it, 29 - 34 ms against 16, 22 and 34. Float64 crosses at 20 and 25."""
 MOST_SIGMA_32 = 128.0
 """Above it float32 images are filtered recursively in float64."""
 STEPS = 2
@@ -74,8 +76,8 @@ def smooth_stack(
         _recursive_down(sources, results, down, along, threads)
         sources = results
     if not (along.is_recursive() and down.is_recursive()):
-        still = (a._replace(sigma=0.0) if a.is_recursive() else a for a in (down, along))
-        _direct(sources, results, *still, threads)
+        down, along = (a._replace(sigma=0.0) if a.is_recursive() else a for a in (down, along))
+        _direct(sources, results, down, along, threads)
 
 
 def _direct(sources: Array, results: Array, down: Axis, along: Axis, threads: int) -> None:
@@ -94,15 +96,17 @@ def _direct(sources: Array, results: Array, down: Axis, along: Axis, threads: in
             above, below = source[max(top - reach, 0) * nx : top * nx], source[bottom * nx : (bottom + reach) * nx]
             if here:
                 above, below = above.copy(), below.copy()
-            bands.append((source, above, below, result, nx, top, bottom))
+            bands.append((source, above, below, result, top, bottom))
     wide = -(-nx // lanes)
     room = min(2 * reach + (1 + STEPS) * lanes, 2 * reach + ny + 2 * lanes)
 
     sizes = (wide * lanes + 2 * side) * lanes, lanes * lanes, wide * room * lanes
 
     def work(todo: Iterable[Any], lines: Array, block: Array, panels: Array) -> None:
-        for band in todo:
-            smooth.direct_band(*band, rows, columns, taps_down, taps_along, lines, block, panels)
+        for source, above, below, result, top, bottom in todo:
+            smooth.direct_band(
+                source, above, below, result, nx, top, bottom, rows, columns, taps_down, taps_along, lines, block, panels
+            )
 
     _share(bands, threads, work, sizes, dtype)
 
