@@ -11,9 +11,10 @@ import numpy as np
 
 from heatgrid.cpu.cell import make_axis
 from heatgrid.engine.bins import count_points
-from heatgrid.engine.blur import BOUNDARIES, MOST_RADIUS, radius_of, smooth_stack
+from heatgrid.engine.blur import MOST_RADIUS, smooth_stack
 from heatgrid.engine.choose import LARGEST_PRIVATE, Limits, explain
 from heatgrid.engine.columns import Column, Piece, Validity, align, column, writable
+from heatgrid.engine.gauss import BOUNDARIES, CUT
 from heatgrid.engine.pool import thread_count
 from heatgrid.engine.room import available_bytes
 from heatgrid.engine.spans import Bits, Span, Target
@@ -140,7 +141,8 @@ def smooth(
     ------
     UsageError : arguments that do not fit. LimitError : a sigma beyond all use. DeviceError : no GPU.
     """
-    _backend(backend)
+    if backend != "auto":  # which is the CPU; to find out why takes longer than a small map
+        _backend(backend)
     count = thread_count(threads)
     if boundary not in BOUNDARIES:
         raise UsageError(
@@ -148,17 +150,16 @@ def smooth(
             expected="one of " + ", ".join(BOUNDARIES), hint=nearest(str(boundary), BOUNDARIES),
         )  # fmt: skip
     sigmas = _numbers("sigma", sigma, 2, "a number of cells >= 0, or (sigma_y, sigma_x)", least=0.0)
-    cut = 5.0 if truncate is None else _numbers("truncate", truncate, 1, "a number of sigmas > 0", least=5e-324)[0]
-    if max(sigmas) * cut > MOST_RADIUS:
+    cut = None if truncate is None else _numbers("truncate", truncate, 1, "a number of sigmas > 0", least=5e-324)[0]
+    if max(sigmas) * (cut or CUT) > MOST_RADIUS:
         raise LimitError(
-            "the filter is too wide", code="HG4421", where="sigma, truncate", value=(sigmas, cut),
+            "the filter is too wide", code="HG4421", where="sigma, truncate", value=(sigmas, cut or CUT),
             expected=f"truncate * sigma <= {MOST_RADIUS:,} cells", hint="bin into larger cells first",
         )  # fmt: skip
     image = _image(values)
     result = _result(image, out)
     if image.size:
-        radii = tuple(radius_of(s, cut) for s in sigmas)
-        smooth_stack(image, result, (sigmas[0], sigmas[1]), (radii[0], radii[1]), boundary, count)
+        smooth_stack(image, result, (sigmas[0], sigmas[1]), cut, boundary, count)
     return result
 
 

@@ -17,16 +17,19 @@ def _call_prefetch(builder: Any, address: Any, write: int, keep: int) -> None:
     builder.call(function, [address, i32(write), i32(keep), i32(1)])
 
 
-def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of array[index], to be written soon; never faults."""
+def _prefetch(write: int) -> Any:
+    """Ask for the cache line of array[index], to be written (1) or read (0) soon; never faults."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-        _call_prefetch(builder, address, write=1, keep=3)
-        return context.get_dummy_value()
+    def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+            _call_prefetch(builder, address, write=write, keep=3)
+            return context.get_dummy_value()
 
-    return types.void(array, types.uint64), codegen
+        return types.void(array, types.uint64), codegen
+
+    return intrinsic(prefetch)
 
 
 def _prefetch_once(typingctx: Any, address: Any) -> Any:
@@ -37,15 +40,6 @@ def _prefetch_once(typingctx: Any, address: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.uint64), codegen
-
-
-def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c rounded once: the same bits on every machine and for every vector width."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fma(*args)
-
-    return a(a, a, a), codegen
 
 
 def _leading_zeros(typingctx: Any, value: Any) -> Any:
@@ -89,11 +83,6 @@ def _copy_bytes(typingctx: Any, out: Any, o: Any, b: Any, i: Any, n: Any) -> Any
     return types.void(out, types.int64, b, types.int64, types.int64), codegen
 
 
-copy_bytes = cast(Callable[..., Any], intrinsic(_copy_bytes))
-load64 = cast(Callable[..., Any], _load(64))
-load32 = cast(Callable[..., Any], _load(32))
-
-
 def _ones(typingctx: Any, value: Any) -> Any:
     """How many bits of an uint64 are set."""
 
@@ -103,7 +92,6 @@ def _ones(typingctx: Any, value: Any) -> Any:
     return types.int64(types.uint64), codegen
 
 
-ones = cast(Callable[..., Any], intrinsic(_ones))
 def _bits_of(typingctx: Any, value: Any) -> Any:
     """The bits of a float as an unsigned integer of its size."""
     kind = types.uint32 if value == types.float32 else types.uint64
@@ -166,12 +154,16 @@ def _fence(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
+copy_bytes = cast(Callable[..., Any], intrinsic(_copy_bytes))
+load64 = cast(Callable[..., Any], _load(64))
+load32 = cast(Callable[..., Any], _load(32))
+ones = cast(Callable[..., Any], intrinsic(_ones))
 bits_of = cast(Callable[..., Any], intrinsic(_bits_of))
 not_zero = cast(Callable[..., Any], intrinsic(_not_zero))
 trailing_zeros = cast(Callable[..., Any], intrinsic(_trailing_zeros))
 stream_line = cast(Callable[..., Any], intrinsic(_stream_line))
 fence = cast(Callable[..., Any], intrinsic(_fence))
 leading_zeros = cast(Callable[..., Any], intrinsic(_leading_zeros))
-prefetch = cast(Callable[..., Any], intrinsic(_prefetch))
+prefetch = cast(Callable[..., Any], _prefetch(1))
+prefetch_read = cast(Callable[..., Any], _prefetch(0))
 prefetch_once = cast(Callable[..., Any], intrinsic(_prefetch_once))
-fma = cast(Callable[..., Any], intrinsic(_fma))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from _thread import LockType, allocate_lock, start_new_thread
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from heatgrid.words.errors import UsageError
 
@@ -34,12 +34,29 @@ def thread_count(threads: int | None) -> int:
 
 
 def each(threads: int, work: Callable[[int], None]) -> None:
-    """work(0) ... work(threads - 1) at the same time, the first of them on the calling thread."""
-    if threads == 1:
+    """work(0) ... work(threads - 1) at the same time, the first of them on the calling thread.
+
+    The threads are started without waiting until they run, as threading.Thread and its pools do: that took 0.1 and
+    0.3 ms of a call whose work takes 1.
+    """
+    failures: list[BaseException] = []
+
+    def run(k: int, done: LockType) -> None:
+        try:
+            work(k)
+        except BaseException as failure:  # raised again by the caller's thread
+            failures.append(failure)
+        finally:
+            done.release()
+
+    others = [allocate_lock() for _ in range(1, threads)]
+    for k, done in enumerate(others, 1):
+        done.acquire()
+        start_new_thread(run, (k, done))
+    try:
         work(0)
-        return
-    with ThreadPoolExecutor(threads - 1, thread_name_prefix="heatgrid") as pool:
-        others = [pool.submit(work, k) for k in range(1, threads)]
-        work(0)
-        for other in others:
-            other.result()
+    finally:
+        for done in others:
+            done.acquire()
+    if failures:
+        raise failures[0]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Levels = npt.NDArray[np.uint8]
 
 SCALES = ("log", "linear", "eq")
+FAINTEST = 1e-5
+"""Of the largest value: the error of smoothing, which may be of either sign where there is nothing."""
 TALLEST = 20_000.0
 """A page drawn whole is at most this high or wide (px); a longer one is cut where all but 0.5 % of the points lie."""
 SPARSE, LEAST, LEAST_SPARSE = 500, 3, 5
@@ -72,6 +74,7 @@ def plot(
     if smooth is not None and sigma:
         cells = sigma / cell[0] if cell[0] == cell[1] else (sigma / cell[1], sigma / cell[0])
         values = np.asarray(smooth(values, cells), np.float64)
+        values = np.where(values > FAINTEST * values.max(initial=0), values, 0.0)
         notes.append(f"smoothed by a Gaussian of sigma {sigma:g} px")
     few = vmax is None and values.sum() < SPARSE  # with a vmax the blocks must not depend on the counts
     least = 1 if sigma else LEAST_SPARSE if few else LEAST
