@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 import heatgrid as hg
@@ -127,3 +128,34 @@ def test_a_segment_named_like_a_counter_keeps_its_column():
     heat = hg.run(table, by=("events",))
     assert sorted(heat.table("features")["by_events"].unique().to_pylist()) == ["x", "y"]
     assert heat.matrix(columns="events", values="clicks").values.sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("every", "days", "labels"),
+    [
+        ("week", (0, 21), ["2026-W39", "2026-W40", "2026-W41", "2026-W42"]),
+        ("day", (0, 2), ["2026-09-21", "2026-09-22", "2026-09-23"]),
+        ("month", (0, 62), ["2026-09", "2026-10", "2026-11"]),
+    ],
+)
+def test_a_period_in_which_nothing_happened_is_a_column_of_0(every, days, labels):
+    rows = [(day * 86_400_000, "a", "click", "/p", "buy", 1.0, 1.0, "phone") for day in days]
+    matrix = hg.run(events(rows), every=every).matrix(values="clicks")
+    assert matrix.columns == labels
+    assert matrix.values.tolist() == [[1] + [0] * (len(labels) - 2) + [1]]
+
+
+def test_hours_between_two_events_are_there_also_where_the_clock_changes():
+    """The night of 2026-10-25 in Berlin has the hour 02 twice."""
+    rows = [(0, "a", "click", "/p", "buy", 1.0, 1.0, "x"), (4 * 3_600_000, "a", "click", "/p", "buy", 1.0, 1.0, "x")]
+    table = events(rows)
+    shifted = pa.compute.add(table["time"], pa.scalar(1_792_879_200_000 - T0, pa.duration("ms")))
+    matrix = hg.run(table.set_column(0, "time", shifted), every="hour", tz="Europe/Berlin").matrix(values="clicks")
+    hours = [
+        "2026-10-25T00+0200",
+        "2026-10-25T01+0200",
+        "2026-10-25T02+0200",
+        "2026-10-25T02+0100",
+        "2026-10-25T03+0100",
+    ]
+    assert sorted(matrix.columns) == sorted(hours)

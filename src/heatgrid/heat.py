@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from heatgrid.engine import finish
 from heatgrid.engine.dense import dense, withheld_events
+from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
 from heatgrid.states.state import Maps, State
@@ -174,6 +175,10 @@ class Heat:
             column = f"by_{column}"
         areas = [area.name for area in self.plan.area_list] if first == "feature" else []
         counted = self.state.session_ids is not None
+        periods: list[str] = []
+        if by_period and self.state.bounds and self.plan.every:
+            first_ms, last_ms = self.state.bounds
+            periods = labels_between(self.plan.every, self.plan.tz, first_ms // 1000, last_ms // 1000)
         by_row = dict(zip(totals[first].to_pylist(), totals[values].to_pylist(), strict=True))
         return Matrix.build(
             table[first].to_pylist(),
@@ -183,6 +188,7 @@ class Heat:
             row_name=first,
             column_name=column,
             declared=areas,
+            declared_columns=periods,
             row_totals=by_row if distinct else None,
             sessions=table["sessions"].to_pylist() if counted and len(self.plan.by) <= 1 else None,
             n=self.state.totals["sessions"] if counted else None,

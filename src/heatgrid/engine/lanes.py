@@ -30,8 +30,8 @@ from heatgrid.words.plan import Plan
 
 ORDERS = ("auto", "time", "session", "any")
 BLOCK_ROWS = 1 << 17
-MAX_OPEN = 3 << 16
-"""Open sessions before the longest idle are closed: some 100 MB, and with tabs just below a power of two of runs."""
+MAX_OPEN = 1 << 17
+"""Open sessions before the longest idle are closed: some 100 MB, or 200 where each clicked on 30 cells."""
 PARTS_ROWS = 1 << 20
 SPARE = 1 << 12
 """Rows left free in front of a block for those held back; more are rare, and then the block is copied."""

@@ -16,6 +16,7 @@ DAY = 86_400
 QUARTER = 900
 """Every offset from UTC in use is a multiple of a quarter of an hour: labels change nowhere else."""
 LAST = 2**63 - 1
+MOST_LABELS = 400
 
 
 class Periods:
@@ -57,13 +58,29 @@ class Periods:
         self._codes = np.array([code for _, code in both], np.int32)
 
     def _label(self, second: int) -> str:
-        local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).astimezone(self.zone)
-        if self.every == "hour":
-            # the offset tells the two hours apart that a change of the clock gives the same name
-            offset = "" if self.zone.key == "UTC" else local.strftime("%z")
-            return f"{local.year:04d}-{local.month:02d}-{local.day:02d}T{local.hour:02d}{offset}"
-        if self.every == "week":
-            year, week, _ = local.isocalendar()
-            return f"{year:04d}-W{week:02d}"
-        day = "" if self.every == "month" else f"-{local.day:02d}"
-        return f"{local.year:04d}-{local.month:02d}{day}"
+        return label(self.every, self.zone, second)
+
+
+def label(every: str, zone: ZoneInfo, second: int) -> str:
+    """The name of the period that holds a second since 1970; names sort as their periods do."""
+    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).astimezone(zone)
+    if every == "hour":
+        # the offset tells the two hours apart that a change of the clock gives the same name
+        offset = "" if zone.key == "UTC" else local.strftime("%z")
+        return f"{local.year:04d}-{local.month:02d}-{local.day:02d}T{local.hour:02d}{offset}"
+    if every == "week":
+        year, week, _ = local.isocalendar()
+        return f"{year:04d}-W{week:02d}"
+    day = "" if every == "month" else f"-{local.day:02d}"
+    return f"{local.year:04d}-{local.month:02d}{day}"
+
+
+def labels_between(every: str, tz: str, first: int, last: int) -> list[str]:
+    """The names of all periods from the one of ``first`` to that of ``last`` (seconds since 1970), in order; of more
+    than MOST_LABELS only the ends. So a week in which nothing happened is a column of 0, not a week left out."""
+    zone = ZoneInfo(tz)
+    step = QUARTER if every == "hour" else DAY // 4
+    if (last - first) // step > MOST_LABELS * (4 if every == "hour" else 4 * {"day": 1, "week": 7, "month": 31}[every]):
+        return [label(every, zone, first), label(every, zone, last)]
+    seconds = [*range(first, last, step), last]
+    return list(dict.fromkeys(label(every, zone, second) for second in seconds))

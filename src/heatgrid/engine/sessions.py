@@ -136,9 +136,14 @@ class Sessions:
     def finish(self) -> npt.NDArray[np.int64]:
         """Close all; returns the ids of all sessions, sorted (n, 2)."""
         alive = np.flatnonzero(self._alive())
+        self._tell_closers(alive)
         closed = self._closed[self._closed[:, 2] != 0][:, :2]
         found = np.concatenate([closed, self._slots[alive][:, :2]])
-        self._tell_closers(alive)
+        # nothing else is asked of this object: the sort is the widest moment of a run
+        del closed
+        self._closed, self._slots, self._runs = (
+            np.zeros((0, a.shape[1]), np.int64) for a in (self._closed, self._slots, self._runs)
+        )
         # sorted by their first half, which seldom leaves anything to the second: a lexsort takes 4 times as long
         found = found[np.argsort(found[:, 0])]
         if len(found) > 1 and (found[1:, 0] == found[:-1, 0]).any():

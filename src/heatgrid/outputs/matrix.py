@@ -55,6 +55,7 @@ class Matrix:
         row_name: str = "feature",
         column_name: str = "period",
         declared: Iterable[str] = (),
+        declared_columns: Iterable[str] = (),
         row_totals: Mapping[str, int] | None = None,
         column_totals: Mapping[str, int] | None = None,
         sessions: Sequence[int] | None = None,
@@ -62,7 +63,8 @@ class Matrix:
     ) -> Matrix:
         """From one (row, column, value) an entry; entries of one cell are added.
 
-        Rows are sorted by total (largest first), then name; ``declared`` names without entries are rows of 0.
+        Rows are sorted by total (largest first), then name; ``declared`` names without entries are rows
+        (columns: ``declared_columns``) of 0.
         Columns named ``period`` keep their order in time, others are sorted as rows are. The totals of distinct
         counts must be given, since those do not add up; of other values they are sums.
         """
@@ -70,7 +72,7 @@ class Matrix:
 
         additive = value not in ("sessions", "users")
         row_names = list(dict.fromkeys([*rows, *declared]))
-        column_names = list(dict.fromkeys(columns))
+        column_names = list(dict.fromkeys([*columns, *declared_columns]))
         row_at = {name: i for i, name in enumerate(row_names)}
         column_at = {name: i for i, name in enumerate(column_names)}
         at = (
