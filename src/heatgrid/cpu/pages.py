@@ -165,7 +165,7 @@ def _delta(b: Any, i: Any, end: Any, n: Any, out: Any) -> Any:
     value, i = zigzag(b, i, end)
     if i < 0 or count != n or not _fits(value, out) or not (0 < parts <= 512 and 0 < block <= 1 << 20):
         return False
-    if block % (parts * 32):
+    if block % 128 or block % (parts * 32):
         return False
     wide = min(np.int64(8 * out.itemsize), np.int64(WIDEST))
     if n == 0:

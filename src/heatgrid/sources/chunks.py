@@ -203,13 +203,17 @@ def _pages(room: Room, raw: Bytes, column: _Column) -> Numbers | None:
         return None
     kinds, encodings, first = table[:, thrift.KIND], table[:, thrift.ENCODING], table[0]
     dictionary = bool(kinds[0] == thrift.DICTIONARY)
+    if (kinds[dictionary:] == thrift.DICTIONARY).any():
+        return None
     if not np.isin(encodings[dictionary:], column.encodings(dictionary)).all():
         return None
+    if not table[dictionary:, thrift.VALUES].all():
+        return None  # pyarrow takes a page of no values for the last one
     if not dictionary:
         return table
     # 4 bytes are the least that a number or a text takes
     sound = encodings[0] in (pages.PLAIN, pages.PLAIN_DICTIONARY) and 4 * first[thrift.VALUES] <= first[thrift.SIZE]
-    return table if sound and not (kinds[1:] == thrift.DICTIONARY).any() else None
+    return table if sound else None
 
 
 def _array(room: Room, file: int, where: Numbers, column: _Column) -> pa.Array | None:
