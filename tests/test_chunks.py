@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fences import fenced
-from heatgrid.cpu import pages, snappy
+from heatgrid.cpu import snappy
 from heatgrid.sources.chunks import Chunks, Room
 from parquet_bytes import (
     DELTA,
@@ -419,8 +419,8 @@ def test_snappy_streams_of_any_make(given_stream: tuple[bytes, bytes], lie: int)
         assert pa.decompress(stream, len(content), "snappy", asbytes=True) == content
     with fenced() as make:
         size = max(0, len(content) + lie)
-        out = make(size + pages.SLACK, np.uint8)
-        b = np.frombuffer(bytearray(b"?" + stream + bytes(pages.SLACK)), np.uint8)
+        out = make(size + snappy.SLACK, np.uint8)
+        b = np.frombuffer(bytearray(b"?" + stream + bytes(snappy.SLACK)), np.uint8)
         done = snappy.unpack(b, 1, len(stream) + 1, out, size)
     assert done == (size == len(content))
     assert not done or bytes(out[:size]) == content
@@ -431,7 +431,7 @@ def test_snappy_of_the_common_compressor(rows: int) -> None:
     rng = np.random.default_rng(rows)
     for content in (rng.integers(0, 3, rows, np.uint8), np.arange(rows, dtype="i8") // 7, rng.random(rows)):
         packs = pa.compress(content.tobytes(), codec="snappy", asbytes=True)
-        out = np.empty(content.nbytes + pages.SLACK, np.uint8)
-        b = np.frombuffer(bytearray(packs + bytes(pages.SLACK)), np.uint8)
+        out = np.empty(content.nbytes + snappy.SLACK, np.uint8)
+        b = np.frombuffer(bytearray(packs + bytes(snappy.SLACK)), np.uint8)
         assert snappy.unpack(b, 0, len(packs), out, content.nbytes)
         assert out[: content.nbytes].tobytes() == content.tobytes()
