@@ -67,6 +67,18 @@ def _load(bits: int) -> Any:
     return intrinsic(load)
 
 
+def _store64(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """The 8 bytes from a byte of a uint8 array on, little-endian, at any address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(64).as_pointer())
+        builder.store(args[2], address).align = 1
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64), codegen
+
+
 def _copy_bytes(typingctx: Any, out: Any, o: Any, b: Any, i: Any, n: Any) -> Any:
     """out[o : o + n] = b[i : i + n] of uint8 arrays that do not overlap there."""
 
@@ -157,6 +169,7 @@ def _fence(typingctx: Any) -> Any:
 copy_bytes = cast(Callable[..., Any], intrinsic(_copy_bytes))
 load64 = cast(Callable[..., Any], _load(64))
 load32 = cast(Callable[..., Any], _load(32))
+store64 = cast(Callable[..., Any], intrinsic(_store64))
 ones = cast(Callable[..., Any], intrinsic(_ones))
 bits_of = cast(Callable[..., Any], intrinsic(_bits_of))
 not_zero = cast(Callable[..., Any], intrinsic(_not_zero))

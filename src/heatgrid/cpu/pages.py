@@ -14,7 +14,7 @@ import numpy as np
 
 from heatgrid.cpu.intrinsics import copy_bytes, load32, load64, ones
 from heatgrid.cpu.jit import tight
-from heatgrid.cpu.snappy import unpack
+from heatgrid.cpu.snappy import SLACK, unpack
 from heatgrid.cpu.thrift import (
     DATA_2,
     DICTIONARY,
@@ -33,8 +33,6 @@ from heatgrid.cpu.thrift import (
 PLAIN, PLAIN_DICTIONARY, DELTA, RLE_DICTIONARY = 0, 2, 5, 8
 """Encodings of values."""
 SNAPPY = 1
-SLACK = 8
-"""Bytes that must be readable behind the last one of any buffer: numbers are loaded 8 bytes at a time."""
 WIDEST = 56
 """Bits of a packed number that one load of 8 bytes gives for every position in a byte."""
 
@@ -165,7 +163,7 @@ def _delta(b: Any, i: Any, end: Any, n: Any, out: Any) -> Any:
     value, i = zigzag(b, i, end)
     if i < 0 or count != n or not _fits(value, out) or not (0 < parts <= 512 and 0 < block <= 1 << 20):
         return False
-    if block % (parts * 32):
+    if block % 128 or block % (parts * 32):
         return False
     wide = min(np.int64(8 * out.itemsize), np.int64(WIDEST))
     if n == 0:

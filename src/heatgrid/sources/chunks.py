@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from heatgrid.cpu import pages, thrift
+from heatgrid.cpu.snappy import SLACK
 
 FROM_ROWS = 1 << 21
 """Files of fewer rows are pyarrow's: their leaves would take longer to load, or to compile, than they save."""
@@ -51,13 +52,13 @@ class _Column(NamedTuple):
         """What the leaves fill: indices of a text, the bits of a number."""
         return np.int64 if self.physical in ("INT64", "DOUBLE") else np.int32
 
-    def encodings(self, dictionary: bool) -> list[int]:
+    def encodings(self, dictionary: bool) -> set[int]:
         """Those of its data pages that the leaves know and the format allows, in a chunk with or without one."""
-        known = [pages.PLAIN_DICTIONARY, pages.RLE_DICTIONARY] if dictionary else []
+        known = {pages.PLAIN_DICTIONARY, pages.RLE_DICTIONARY} if dictionary else set()
         if not self.text:
-            known.append(pages.PLAIN)
-        if pa.types.is_integer(self.kind) or pa.types.is_timestamp(self.kind):
-            known.append(pages.DELTA)
+            known.add(pages.PLAIN)
+        if self.physical in ("INT32", "INT64"):
+            known.add(pages.DELTA)
         return known
 
 
@@ -185,13 +186,13 @@ def _load(room: Room, file: int, where: Numbers) -> Bytes | None:
         start = dictionary
     if not (4 <= start <= size - stored and stored > 0):
         return None
-    raw = room.scratch("bytes", stored + pages.SLACK)
+    raw = room.scratch("bytes", stored + SLACK)
     return raw if os.preadv(file, [raw[:stored].data], start) == stored else None
 
 
 def _pages(room: Room, raw: Bytes, column: _Column) -> Numbers | None:
     """The pages of a column chunk, if there is none among them that the leaves do not know."""
-    stored = len(raw) - pages.SLACK
+    stored = len(raw) - SLACK
     found = int(thrift.pages(raw, stored, room.stack, room.table))
     while len(room.table) < found <= MOST_PAGES:
         room.table = np.empty((found, thrift.PAGE_FIELDS), np.int64)
@@ -199,17 +200,18 @@ def _pages(room: Room, raw: Bytes, column: _Column) -> Numbers | None:
     if not 0 < found <= len(room.table):
         return None
     table = room.table[:found]
-    if table[:, thrift.SIZE].max() > min(_MOST, _EXPANDS * stored):
+    # lists: a chunk has some ten pages, and NumPy's functions are slower for so few
+    kinds, encodings = table[:, thrift.KIND].tolist(), table[:, thrift.ENCODING].tolist()
+    values, sizes = table[:, thrift.VALUES].tolist(), table[:, thrift.SIZE].tolist()
+    dictionary = kinds[0] == thrift.DICTIONARY
+    if thrift.DICTIONARY in kinds[dictionary:] or not column.encodings(dictionary).issuperset(encodings[dictionary:]):
         return None
-    kinds, encodings, first = table[:, thrift.KIND], table[:, thrift.ENCODING], table[0]
-    dictionary = bool(kinds[0] == thrift.DICTIONARY)
-    if not np.isin(encodings[dictionary:], column.encodings(dictionary)).all():
-        return None
-    if not dictionary:
-        return table
+    if 0 in values[dictionary:]:
+        return None  # pyarrow takes a page of no values for the last one
     # 4 bytes are the least that a number or a text takes
-    sound = encodings[0] in (pages.PLAIN, pages.PLAIN_DICTIONARY) and 4 * first[thrift.VALUES] <= first[thrift.SIZE]
-    return table if sound and not (kinds[1:] == thrift.DICTIONARY).any() else None
+    if dictionary and (encodings[0] not in (pages.PLAIN, pages.PLAIN_DICTIONARY) or 4 * values[0] > sizes[0]):
+        return None
+    return None if max(sizes) > min(_MOST, _EXPANDS * stored) else table
 
 
 def _array(room: Room, file: int, where: Numbers, column: _Column) -> pa.Array | None:
@@ -225,7 +227,7 @@ def _array(room: Room, file: int, where: Numbers, column: _Column) -> pa.Array |
         return None
     wide = np.dtype(column.stored).itemsize
     entries = int(table[0, thrift.VALUES]) if table[0, thrift.KIND] == thrift.DICTIONARY else 0
-    scratch = room.scratch("page", int(table[:, thrift.SIZE].max()) + pages.SLACK)
+    scratch = room.scratch("page", int(table[:, thrift.SIZE].max()) + SLACK)
     dense = room.scratch("dense", wide * (rows + 1)).view(column.stored)
     bits = room.lend(8 * (rows // 64 + 2))
     bits[:] = 0
