@@ -165,9 +165,7 @@ def _fits(needed: int, limits: Limits) -> None:
         )  # fmt: skip
 
 
-def _dense(
-    base: Choice, spans: Sequence[Span], target: Target, points: int, weighted: bool, limits: Limits
-) -> Choice:
+def _dense(base: Choice, spans: Sequence[Span], target: Target, points: int, weighted: bool, limits: Limits) -> Choice:
     cells, threads = target.cells, base.threads
     if points * 8 < cells:
         return replace(base, variant="direct", threads=1, why=(f"{points:,} points for {cells:,} cells",))

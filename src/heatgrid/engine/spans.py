@@ -143,7 +143,9 @@ def form_of(target: Target, dtype: np.dtype[Any]) -> int:
 
 def _whole_weights(weight: Array, scale: float | None) -> Array:
     """Weights as integers, -1 where they are invalid."""
-    w = _plain(weight if weight.dtype.str[1:] in ("f4", "f8", "i4", "i8", "u8") else weight.astype(_weight_type(weight)))
+    w = _plain(
+        weight if weight.dtype.str[1:] in ("f4", "f8", "i4", "i8", "u8") else weight.astype(_weight_type(weight))
+    )
     out = np.empty(w.shape[0], np.int64)
     if scale is None:
         leaves.whole_weight(w, out)
