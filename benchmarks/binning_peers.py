@@ -1,6 +1,6 @@
 """The same counting by other libraries, each in its best form and warm: one call a contender, an int64 array each.
 
-Those that release the GIL get half of the points in each of two Python threads. Peers without validity get NaN for null.
+Those that release the GIL get half of the points in each of two Python threads; those without validity NaN for null.
 """
 
 from __future__ import annotations
