@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,6 +29,7 @@ from heatgrid.engine.bins import count_points
 from heatgrid.engine.choose import Limits
 from heatgrid.engine.columns import Validity
 from heatgrid.engine.spans import Span, Target, form_of
+from heatgrid.outputs import grouped
 from heatgrid.words.errors import DeviceError, HeatgridError, LimitError, UsageError
 from oracle import points as oracle
 
@@ -40,69 +42,6 @@ ODD = [
 ]  # fmt: skip
 
 
-def edge_values(origin: float, step: float, n: int) -> list[float]:
-    """Around every edge of an axis: the edge as computed, and its neighbours."""
-    out = list(ODD)
-    for k in range(-1, n + 2):
-        v = origin + k * step
-        below, above = math.nextafter(v, -math.inf), math.nextafter(v, math.inf)
-        out += [v, below, above, math.nextafter(below, -math.inf), math.nextafter(above, math.inf), v + step / 2]
-    return out
-
-
-def check(grid: hg.Grid, expected: tuple[np.ndarray, int, int, int]) -> None:
-    values, used, outside, invalid = expected
-    np.testing.assert_array_equal(grid.values.reshape(values.shape), values)
-    assert (grid.used, grid.outside, grid.invalid) == (used, outside, invalid)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("step", "origin"), AXES)
-def test_edges(dtype: type, step: float, origin: float) -> None:
-    nx, ny = 13, 3
-    with np.errstate(over="ignore"):
-        xs = np.array(edge_values(origin, step, nx), np.float64).astype(dtype)
-    ys = np.resize(np.array([0.0, 1.0, 2.5, 0.5]), xs.shape).astype(dtype)
-    got = hg.bin_points(xs, ys, shape=(ny, nx), extent=(origin, origin + nx * step, 0, ny), cell=(step, 1))
-    check(got, oracle.count(xs.tolist(), ys.tolist(), shape=(ny, nx), origin=(origin, 0), cell=(step, 1)))
-    turned = hg.bin_points(ys, xs, shape=(nx, ny), extent=(0, ny, origin, origin + nx * step), cell=(1, step))
-    np.testing.assert_array_equal(turned.values, got.values.T)
-
-
-def test_what_has_no_cell() -> None:
-    """Row 2 and 3: -0.5 would be cell 0 by a cast, the far edge is outside, -0.0 is cell 0."""
-    x = [-0.5, 1e300, 2.0**63, -0.0, 4.0, np.float32(3.9999999), math.nan, math.inf, -1e-9]
-    got = hg.bin_points(np.array(x, np.float64), np.zeros(len(x)), shape=(1, 4))
-    assert got.values.tolist() == [[1, 0, 0, 0]]
-    assert (got.used, got.outside, got.invalid) == (1, 6, 2)
-
-
-def test_invalid_wins_over_outside() -> None:
-    got = hg.bin_points(np.array([-1.0, np.nan, -1.0]), np.array([np.nan, -1.0, -1.0]), shape=(2, 2))
-    assert (got.used, got.outside, got.invalid) == (0, 1, 2)
-
-
-@pytest.mark.parametrize("code", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i4", ">f8", "f2", "f4", "f8", "g"])
-@pytest.mark.parametrize("cell", [8, 10, 7.5, 49])
-def test_types(code: str, cell: float) -> None:
-    dtype = np.dtype(code)
-    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-200, 200)
-    values = np.array([low, high, *range(max(low, -100), 101)], dtype)
-    got = hg.bin_points(values, values[::-1], shape=(9, 11), cell=cell)
-    floats = [float(v) for v in values]
-    check(got, oracle.count(floats, floats[::-1], shape=(9, 11), cell=(cell, cell)))
-    mixed = hg.bin_points(values, values[::-1].astype(np.float64), shape=(9, 11), cell=cell)
-    np.testing.assert_array_equal(mixed.values, got.values)
-
-
-numbers = st.one_of(
-    st.sampled_from(ODD),
-    st.floats(-20, 120),
-    st.floats(width=32, allow_nan=False, allow_infinity=False),
-    st.integers(-5, 105).map(float),
-    st.integers(-3, 30).map(lambda k: math.nextafter(k * 7.5, -math.inf)),
-    st.integers(-3, 300).map(lambda k: k * 0.1),
-)
 VARIANTS = {
     "chosen": Limits(),
     "direct": Limits(variant="direct"),
@@ -141,6 +80,78 @@ def dense(found: bins.Counted, shape: tuple[int, ...]) -> np.ndarray:
     return out
 
 
+def edge_values(origin: float, step: float, n: int) -> list[float]:
+    """Around every edge of an axis: the edge as computed, and its neighbours."""
+    out = list(ODD)
+    for k in range(-1, n + 2):
+        v = origin + k * step
+        below, above = math.nextafter(v, -math.inf), math.nextafter(v, math.inf)
+        out += [v, below, above, math.nextafter(below, -math.inf), math.nextafter(above, math.inf), v + step / 2]
+    return out
+
+
+def check(grid: hg.Grid, expected: tuple[np.ndarray, int, int, int]) -> None:
+    values, used, outside, invalid = expected
+    np.testing.assert_array_equal(grid.values.reshape(values.shape), values)
+    assert (grid.used, grid.outside, grid.invalid) == (used, outside, invalid)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("step", "origin"), AXES)
+def test_edges(dtype: type, step: float, origin: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    nx, ny = 13, 3
+    with np.errstate(over="ignore"):
+        xs = np.array(edge_values(origin, step, nx), np.float64).astype(dtype)
+    ys = np.resize(np.array([0.0, 1.0, 2.5, 0.5]), xs.shape).astype(dtype)
+    expected = oracle.count(xs.tolist(), ys.tolist(), shape=(ny, nx), origin=(origin, 0), cell=(step, 1))
+    for limits in VARIANTS.values():
+        monkeypatch.setattr(choose, "FORCED", limits)
+        got = hg.bin_points(xs, ys, shape=(ny, nx), extent=(origin, origin + nx * step, 0, ny), cell=(step, 1))
+        check(got, expected)
+        turned = hg.bin_points(ys, xs, shape=(nx, ny), extent=(0, ny, origin, origin + nx * step), cell=(1, step))
+        np.testing.assert_array_equal(turned.values, got.values.T)
+
+
+@every_variant
+@pytest.mark.usefixtures("forced")
+def test_what_has_no_cell() -> None:
+    """Row 2 and 3: -0.5 would be cell 0 by a cast, the far edge is outside, -0.0 is cell 0."""
+    x = [-0.5, 1e300, 2.0**63, -0.0, 4.0, np.float32(3.9999999), math.nan, math.inf, -1e-9]
+    got = hg.bin_points(np.array(x, np.float64), np.zeros(len(x)), shape=(1, 4))
+    assert got.values.tolist() == [[1, 0, 0, 0]]
+    assert (got.used, got.outside, got.invalid) == (1, 6, 2)
+
+
+@every_variant
+@pytest.mark.usefixtures("forced")
+def test_invalid_wins_over_outside() -> None:
+    got = hg.bin_points(np.array([-1.0, np.nan, -1.0]), np.array([np.nan, -1.0, -1.0]), shape=(2, 2))
+    assert (got.used, got.outside, got.invalid) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("code", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i4", ">f8", "f2", "f4", "f8", "g"])
+@pytest.mark.parametrize("cell", [8, 10, 7.5, 49])
+def test_types(code: str, cell: float) -> None:
+    dtype = np.dtype(code)
+    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-200, 200)
+    values = np.array([low, high, *range(max(low, -100), 101)], dtype)
+    got = hg.bin_points(values, values[::-1], shape=(9, 11), cell=cell)
+    floats = [float(v) for v in values]
+    check(got, oracle.count(floats, floats[::-1], shape=(9, 11), cell=(cell, cell)))
+    mixed = hg.bin_points(values, values[::-1].astype(np.float64), shape=(9, 11), cell=cell)
+    np.testing.assert_array_equal(mixed.values, got.values)
+
+
+numbers = st.one_of(
+    st.sampled_from(ODD),
+    st.floats(-20, 120),
+    st.floats(width=32, allow_nan=False, allow_infinity=False),
+    st.integers(-5, 105).map(float),
+    st.integers(-3, 30).map(lambda k: math.nextafter(k * 7.5, -math.inf)),
+    st.integers(-3, 300).map(lambda k: k * 0.1),
+)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     points=st.lists(st.tuples(numbers, numbers, st.booleans(), st.booleans()), max_size=700),
@@ -149,7 +160,7 @@ def dense(found: bins.Counted, shape: tuple[int, ...]) -> np.ndarray:
     single=st.booleans(),
     offsets=st.tuples(st.integers(0, 9), st.integers(0, 9)),
     threads=st.integers(1, 8),
-    limits=st.sampled_from(VARIANTS),
+    limits=st.sampled_from(list(VARIANTS.values())),
     shape=st.tuples(st.integers(1, 12), st.integers(1, 40)),
 )
 def test_any_points(
@@ -175,7 +186,7 @@ def test_any_points(
     xs = [v if p[2] else None for v, p in zip(x.tolist(), points, strict=True)]
     ys = [v if p[3] else None for v, p in zip(y.tolist(), points, strict=True)]
     values, *tally = oracle.count(xs, ys, shape=shape, origin=(origin, origin), cell=(step, step))
-    np.testing.assert_array_equal(found.values.reshape(shape), values[0])
+    np.testing.assert_array_equal(dense(found, shape), values[0])
     assert list(found[1:4]) == tally
 
 
@@ -192,10 +203,10 @@ def test_any_points(
         min_size=1, max_size=200,
     ),
     threads=st.integers(1, 4),
-    private=st.sampled_from([0, 1 << 30]),
+    limits=st.sampled_from(list(VARIANTS.values())),
     with_weight=st.booleans(),
 )  # fmt: skip
-def test_groups_weights_and_masks(points: list[tuple], threads: int, private: int, with_weight: bool) -> None:
+def test_groups_weights_and_masks(points: list[tuple], threads: int, limits: Limits, with_weight: bool) -> None:
     x, y, group, weight, valid = (list(c) for c in zip(*points, strict=True))
     kwargs = {"weights": weight, "weight_scale": 4.0} if with_weight else {}
     expected = oracle.count(x, y, shape=(4, 10), groups=group, n_groups=3, valid=valid, **kwargs)
@@ -210,20 +221,24 @@ def test_groups_weights_and_masks(points: list[tuple], threads: int, private: in
         (Validity(np.array([bool(v) and g is not None for v, g in zip(valid, group, strict=True)])),),
     )  # fmt: skip
     target = Target(make_axis(0, 1, 10, True), make_axis(0, 1, 4, True), 3, 4.0 if with_weight else None)
-    found = count_points([span], target, threads, Limits(run=8, private_bytes=private))
-    np.testing.assert_array_equal(found.values.reshape(3, 4, 10), expected[0])
+    found = count_points([span], target, threads, limits)
+    np.testing.assert_array_equal(dense(found, (3, 4, 10)), expected[0])
     assert found[1:4] == expected[1:]
 
 
-def test_counters_wider_than_they_are() -> None:
-    """Row 6: 8-bit private counters, flushed before they wrap; without the flush every cell would be wrong."""
-    x = np.zeros(100_000)
+@pytest.mark.parametrize("name", ["bytes", "bytes ahead", "parts", "sparse", "sparse rounds"])
+@pytest.mark.parametrize("times", [254, 255, 256, 510, 511, 100_003])
+def test_full_bytes(name: str, times: int) -> None:
+    """Row 6: a byte starts again at 1 after 255 and is noted; without that every count here would be wrong."""
+    x = np.zeros(times + 3)
+    x[:3] = 1
+    group = np.zeros(x.size, np.int32)
     target = Target(make_axis(0, 1, 2), make_axis(0, 1, 2))
     for threads in (1, 3):
-        found = count_points([Span(x, x)], target, threads, Limits(counter="u1", points=255))
-        assert found.values.tolist() == [100_000, 0, 0, 0]
-        found = count_points([Span(x - 1, x)], target, threads, Limits(counter="u1", points=255))
-        assert found.outside == 100_000
+        found = count_points([Span(x, 0 * x, group)], target, threads, VARIANTS[name])
+        assert dense(found, (4,)).tolist() == [times, 3, 0, 0]
+        found = count_points([Span(x - 2, 0 * x, group)], target, threads, VARIANTS[name])
+        assert (found.used, found.outside) == (0, times + 3)
 
 
 def test_beyond_float32_counting() -> None:
@@ -232,32 +247,141 @@ def test_beyond_float32_counting() -> None:
     assert hg.bin_points(x, x, shape=(1, 1)).values[0, 0] == x.size
 
 
-def test_every_variant_is_chosen_and_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_variant_does_what_it_says() -> None:
+    """One input, every variant, each really taken; equal to the last bit."""
     rng = np.random.default_rng(7)
-    x, y = rng.normal(50, 40, 6000), rng.normal(50, 40, 6000)
-    x[1000:4000], y[1000:4000] = 55.5, 44.25
-    target = Target(make_axis(0, 1, 100), make_axis(0, 1, 100))
-    seen = set()
-    answers = []
-    for cache, limits in (
-        (1 << 20, Limits(run=512)),
-        (1, Limits(run=512)),
-        (1 << 20, Limits(run=512, private_bytes=9)),
+    x, y, group = rng.normal(50, 40, 6000), rng.normal(50, 40, 6000), rng.integers(-1, 4, 6000)
+    x[1000:4000], y[1000:4000], group[1000:4000] = 55.5, 44.25, 2
+    expected = oracle.count(x.tolist(), y.tolist(), shape=(100, 100), groups=group.tolist(), n_groups=3)
+    target = Target(make_axis(0, 1, 100), make_axis(0, 1, 100), 3)
+    names = set()
+    for limits in VARIANTS.values():
+        found = count_points([Span(x, y, group)], target, 2, limits)
+        names.add(found.choice.name)
+        assert limits.variant is None or found.choice.name.startswith(limits.variant)
+        np.testing.assert_array_equal(dense(found, (3, 100, 100)), expected[0])
+        assert found[1:4] == expected[1:]
+    assert names == {
+        "private uint32 x1", "direct x1", "private uint32 x2", "private uint32 x2, 4 copies", "private bytes x2",
+        "private bytes x2, ahead", "parts x2", "parts x1", "rows x2", "weighed x2", "sparse x2", "sorted x2",
+    } - {"parts x1"}  # fmt: skip
+
+
+def test_the_selector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes for each kind of input, and that it says why."""
+    monkeypatch.setattr(choose, "caches", lambda: room.Caches(1 << 20, 0, "a test"))
+    rng = np.random.default_rng(1)
+    n = 1 << 19
+    x, y = rng.random((2, n)).astype(np.float32)
+
+    def name(shape: tuple[int, int], scale: float = 1.0, limits: Limits | None = None, **more: object) -> str:
+        ax, ay = make_axis(0, 1, shape[1]), make_axis(0, 1, shape[0])
+        span = Span(x * np.float32(shape[1] * scale), y * np.float32(shape[0] * scale), **more)
+        target = Target(ax, ay, groups=7000 if "group" in more else 1)
+        choice = choose.choose([span], target, 2, limits or Limits())
+        assert choice.why
+        return choice.name
+
+    assert name((100, 100)) == "private uint32 x2"
+    assert name((100, 100), 0.02) == "private uint32 x2, 4 copies"
+    assert name((1000, 2000)) == "private bytes x2"
+    assert name((1400, 1499)) == "parts x2"
+    assert name((1400, 1499), 0.5) == "private bytes x2, ahead"
+    assert name((1400, 1499), limits=Limits(private_bytes=1 << 20)) == "rows x2"
+    assert name((2000, 2200)) == "direct x1"
+    assert name((100, 100), weight=x) == "weighed x2"
+    assert name((100, 100), limits=Limits(private_bytes=9), weight=x) == "rows x2"
+    group = rng.integers(0, 7000, n)
+    assert name((100, 100), group=group) == "sparse x2"
+    assert name((100, 100), group=group, weight=x) == "sorted x1"
+    assert name((1000, 1000), group=group) == "sorted x1"
+    with pytest.raises(LimitError, match="more memory"):
+        name((100, 100), group=group, limits=Limits(stack_bytes=1 << 20))
+    monkeypatch.setattr(choose, "caches", lambda: room.Caches(1 << 16, 0, "a test"))
+    monkeypatch.setattr(choose, "FEW_MISSES", 0.1)
+    assert name((1000, 1000)) == "parts x2"
+    assert name((1000, 1000), limits=Limits(private_bytes=2_050_000)) == "private bytes x2, ahead"
+    assert name((200, 200)) == "private bytes x2"
+    grid = hg.bin_points(x, y, shape=(10, 10), cell=0.1)
+    assert str(grid.meta["variant"]).startswith("private")
+    assert grid.meta["cells_by"] == "float32 product, checked"
+    assert "L2 64 KiB" in str(grid.meta["why"])
+    assert choose.machine()["L2"] == "64 KiB"
+
+
+def test_caches_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index, (level, size, kind) in enumerate(
+        [("1", "48K", "Data"), ("1", "32K", "Instruction"), ("2", "2M", "Unified"), ("3", "30720K", "Unified")]
     ):
-        monkeypatch.setattr(bins, "CACHE", cache)
-        found = count_points([Span(x, y)], target, 2, limits)
-        seen.add(found.variant)
-        answers.append(found)
-    monkeypatch.setattr(bins, "CACHE", 1 << 20)
-    few = count_points([Span(x[:1000], y[:1000])], target, 2, Limits())
-    assert seen | {few.variant} == {"private x2, 8 copies", "private x2, ahead", "rows x2", "direct x1"}
-    for found in answers[1:]:
-        np.testing.assert_array_equal(found.values, answers[0].values)
-        assert found[1:4] == answers[0][1:4]
-    expected = oracle.count(x.tolist(), y.tolist(), shape=(100, 100))
-    np.testing.assert_array_equal(answers[0].values.reshape(1, 100, 100), expected[0])
+        folder = tmp_path / f"index{index}"
+        folder.mkdir()
+        for name, text in (("level", level), ("size", size), ("type", kind)):
+            (folder / name).write_text(text + "\n")
+    monkeypatch.setattr(room, "_CACHES", tmp_path)
+    assert room.caches.__wrapped__() == (2 << 20, 30 << 20, "the system")
+    monkeypatch.setattr(room, "_CACHES", tmp_path / "none")
+    assert room.caches.__wrapped__() == (1 << 20, 0, "assumed")
 
 
+def test_forms_of_the_cell() -> None:
+    """Where the short forms may be taken, and where not."""
+
+    def form(dtype: str, origin: float, step: float, cells: int, whole: bool = False) -> int:
+        ax = make_axis(origin, step, cells, whole)
+        return form_of(Target(ax, ax), np.dtype(dtype))
+
+    assert form("f4", 0, 8, 100) == place.SINGLE
+    assert form("f8", 0, 8, 100) == place.DOUBLE
+    assert form("f4", 0.1, 8, 100) == place.DOUBLE
+    assert form("f4", 3, 8, 100) == place.SINGLE_NEAR
+    assert form("f4", 0, 10, 100) == place.SINGLE_NEAR
+    assert form("f4", 0, 10, 5000) == place.DOUBLE_NEAR
+    assert form("f4", 0, 2.0**70, 100) == place.DOUBLE
+    assert form("f8", 0, 10, 100) == place.DOUBLE_NEAR
+    assert form("f8", 0, 2.0**-1022 * 3, 100) == place.DIVIDE
+    assert form("i8", 5, 10, 100, True) == place.SINGLE
+    assert form("i8", 5, 10, 1 << 18, True) == place.DOUBLE
+    assert form("i2", 5, 7.5, 100, True) == place.SINGLE_NEAR
+    assert form("i4", 5, 7.5, 100, True) == place.DOUBLE_NEAR
+    assert make_axis(0, 8, 9).single.near == NEVER
+    assert make_axis(0.1, 8, 9).single.near == ALWAYS
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    origin=st.one_of(st.sampled_from([0.0, -3.0, 1.5]), st.integers(-(2**19), 2**19).map(float)),
+    step=st.one_of(st.sampled_from([8.0, 0.125, 10.0, 7.3, 49.0, 1 / 3]), st.integers(1, 500).map(float)),
+    cells=st.integers(1, 5000),
+    whole=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_every_form_is_the_quotient(origin: float, step: float, cells: int, whole: bool, seed: int) -> None:
+    """Next to the edges of any axis, each type by the form it is given, against the definition in NumPy."""
+    rng = np.random.default_rng(seed)
+    edge = np.array([0, 1, cells - 1, cells, *rng.integers(0, cells + 1, 60)])
+    near = origin + edge * step
+    for dtype in (np.int32, np.int64) if whole else (np.float32, np.float64):
+        v = np.concatenate([near, near - 1, near + 1, near + step / 2, [-(2.0**31), 2.0**31 - 1]]).astype(dtype)
+        if not whole:
+            v = np.concatenate([v, np.nextafter(v, dtype(-np.inf)), np.nextafter(v, dtype(np.inf))])
+        q = (v.astype(np.float64) - origin) / step
+        inside = (q >= 0) & (q < cells)
+        expected = np.bincount(np.floor(q[inside]).astype(np.int64), minlength=cells)
+        axes = make_axis(origin, step, cells, whole), make_axis(0, 1, 1, whole)
+        found = count_points([Span(v, np.zeros_like(v))], Target(*axes), 1)
+        np.testing.assert_array_equal(dense(found, (cells,)), expected)
+
+
+def test_points_on_edges_divide_at_once() -> None:
+    """Whole numbers in floats lie on every tenth edge: the product is given up after some runs, the answer is not."""
+    x = np.arange(40_000, dtype=np.float32) % 1000
+    for dtype in (np.float32, np.float64):
+        got = hg.bin_points(x.astype(dtype), 0 * x.astype(dtype), shape=(1, 100), cell=(10, 1))
+        assert (got.values == 400).all()
+
+
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_shifted_input_is_a_shifted_grid() -> None:
     rng = np.random.default_rng(3)
     x, y = rng.integers(-50, 900, 20_000), rng.integers(-50, 500, 20_000)
@@ -269,6 +393,8 @@ def test_shifted_input_is_a_shifted_grid() -> None:
         np.testing.assert_array_equal(here.values, moved.values[2:, 3:])
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_split_and_added_is_the_whole() -> None:
     rng = np.random.default_rng(5)
     x, y = rng.normal(20, 30, 5000), rng.normal(20, 30, 5000)
@@ -298,6 +424,8 @@ def arrow_forms(values: list[float | None]) -> list[object]:
     ]
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_arrow_and_its_kin() -> None:
     """Row 1: nulls by bitmap and offset; whatever lies in a null slot does not count."""
     values = [1.5, None, 2.0, -1.0, 4.0, None, 0.0, 3.5, 9.0, 2.5, None, 1.0]
@@ -329,7 +457,7 @@ def test_bitmaps_from_any_bit() -> None:
 
 
 @pytest.mark.parametrize("threads", range(1, 9))
-@pytest.mark.parametrize("limits", VARIANTS)
+@pytest.mark.parametrize("limits", VARIANTS.values(), ids=VARIANTS.keys())
 def test_many_points_with_nulls(threads: int, limits: Limits) -> None:
     """Runs that begin inside a bitmap, for every number of threads."""
     rng = np.random.default_rng(threads)
@@ -346,6 +474,8 @@ def test_many_points_with_nulls(threads: int, limits: Limits) -> None:
     assert list(found[1:4]) == tally
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_garbage_under_a_null() -> None:
     data = pa.py_buffer(np.array([1.0, 1.0, np.nan, 1e300]))
     array = pa.Array.from_buffers(pa.float64(), 4, [pa.py_buffer(bytes([0b0001])), data])
@@ -353,6 +483,8 @@ def test_garbage_under_a_null() -> None:
     assert (got.values.tolist(), got.invalid) == ([[0, 1, 0, 0]], 3)
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_decimal_and_arrow_bool_mask() -> None:
     got = hg.bin_points([Decimal("1.5"), Decimal("2.5")], [0, 0], shape=(1, 4), valid=pa.array([None, True, True])[1:])
     assert got.values.tolist() == [[0, 1, 1, 0]]
@@ -360,6 +492,8 @@ def test_decimal_and_arrow_bool_mask() -> None:
     assert (got.values.tolist(), got.invalid) == ([[0, 1, 0, 0]], 2)
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_strided_reversed_and_readonly() -> None:
     block = np.arange(60, dtype=np.float64).reshape(20, 3)
     x, y = block[:, 0], block[::-1, 1]
@@ -373,6 +507,8 @@ def test_strided_reversed_and_readonly() -> None:
     assert frozen.tolist() == x.tolist()
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_empty() -> None:
     got = hg.bin_points([], [], shape=(2, 3))
     assert (got.values.sum(), got.used, got.outside, got.invalid, got.shape) == (0, 0, 0, 0, (2, 3))
@@ -383,6 +519,8 @@ def test_empty() -> None:
     )
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_extent_and_cell() -> None:
     x = np.array([10.0, 19.99, 20.0, 30.0])
     by_extent = hg.bin_points(x, x, shape=(2, 2), extent=(10, 30, 10, 30))
@@ -392,6 +530,8 @@ def test_extent_and_cell() -> None:
     assert hg.bin_points(x, x, shape=(3, 4), cell=(5, 7)).extent == (0, 20, 0, 21)
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_groups_are_counted_from_the_codes() -> None:
     codes = pa.array([0, None, 4, 2, -1], pa.int16())
     got = hg.bin_points(np.zeros(5), np.zeros(5), shape=(1, 1), group=codes)
@@ -403,6 +543,8 @@ def test_groups_are_counted_from_the_codes() -> None:
     assert hg.bin_points([0, 0], [0, 0], shape=(1, 1), group=garbage).shape == (2, 1, 1)
 
 
+@every_variant
+@pytest.mark.usefixtures("forced")
 def test_weights() -> None:
     whole = hg.bin_points([0, 0, 0, 1], [0, 0, 0, 0], shape=(1, 2), weight=np.array([2**53, 2**53 + 1, -1, 7]))
     assert (whole.values.tolist(), whole.used, whole.invalid) == ([[2**53, 7]], 2, 2)
@@ -444,12 +586,40 @@ def test_refused(bad: dict) -> None:
     assert caught.value.code.startswith("HG14")
 
 
-def test_groups_beyond_memory_are_refused() -> None:
+def test_many_groups_are_dense_only_on_asking() -> None:
+    """Row 5: what a dense stack would take is refused when it is asked for, and not before."""
     for n in (10**6, 2**40):
+        grid = hg.bin_points([0, 999], [0, 7], shape=(1000, 1000), group=[n - 1, 0], n_groups=n)
+        assert [v.tolist() for v in grid.sparse()] == [[0, n - 1], [7, 0], [999, 0], [1, 1]]
+        assert grid.shape == (n, 1000, 1000)
         with pytest.raises(LimitError, match="do not fit"):
-            hg.bin_points([0], [0], shape=(1000, 1000), group=[0], n_groups=n)
-    with pytest.raises(LimitError, match="do not fit"):
-        hg.bin_points([0], [0], shape=(1000, 1000), group=[10**12])
+            grid.values  # noqa: B018
+    with pytest.raises(LimitError, match="too many cells to number"):
+        hg.bin_points([0], [0], shape=(1000, 1000), group=[10**13])
+
+
+@pytest.mark.parametrize("name", ["sparse", "sparse rounds", "sorted"])
+def test_sparse_stacks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything a grid can do, from the cells alone."""
+    rng = np.random.default_rng(4)
+    x, y, group = rng.integers(-1, 20, 9000), rng.integers(-1, 5000, 9000), rng.integers(-1, 30, 9000)
+    x[:3000], y[:3000], group[:3000] = 3, 70, 11
+    expected = hg.bin_points(x, y, shape=(5000, 19), group=group, n_groups=29)
+    assert type(expected) is hg.Grid
+    monkeypatch.setattr(choose, "FORCED", VARIANTS[name])
+    grid = hg.bin_points(x, y, shape=(5000, 19), group=group, n_groups=29)
+    assert type(grid) is not hg.Grid
+    assert "29 groups of 5000 x 19 cells" in repr(grid)
+    np.testing.assert_array_equal(grid.values, expected.values)
+    assert (grid.used, grid.outside, grid.invalid) == (expected.used, expected.outside, expected.invalid)
+    for one, other in zip(grid.sparse(), expected.sparse(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for batch in (1 << 18, 100):
+        monkeypatch.setattr(grouped, "BATCH", batch)
+        table = pa.RecordBatchReader.from_stream(grid).read_all()
+        assert table.to_pydict() == expected.to_arrow().to_pydict() == grid.to_arrow().to_pydict()
+    assert grid.dims == expected.dims
+    assert grid.cell == expected.cell
 
 
 def test_gpu_by_name_gives_the_reason() -> None:
@@ -493,40 +663,65 @@ def test_an_error_in_a_thread_is_the_callers() -> None:
         bins.each(3, work)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
-def test_leaves_stay_inside_their_outputs(dtype: type) -> None:
-    """Row 8: canaries around every output, with every kind of value."""
+def test_leaves_stay_inside_their_outputs() -> None:
+    """Row 8: canaries around every output, with every kind of value, in every form."""
     rng = np.random.default_rng(1)
-    for n in (0, 1, 7, 511, 512, 513, 1300):
+    for n in (0, 1, 7, 1023, 1024, 1025, 2600):
         with np.errstate(over="ignore", invalid="ignore"):
             odd = np.resize(np.array([*ODD, 6.999, 7.0, 2.999, 3.0]), n)
-            x, y = rng.permutation(odd).astype(dtype), rng.permutation(odd).astype(dtype)
+            x, y = rng.permutation(odd).astype(np.float32), rng.permutation(odd).astype(np.float32)
         group = rng.integers(-3, 9, n).astype(np.int32)
-        weight = rng.integers(-1, 3, n)
-        for step in (1.0, 0.7):
+        weight = rng.integers(0, 3, n)
+        for step, form in ((1.0, 0), (1.0, 2), (0.7, 1), (0.7, 3), (0.7, 4)):
             ax, ay = make_axis(0, step, 7), make_axis(0, step, 3)
             with fenced() as make:
                 bits = make((n + 7) // 8, np.uint8, 0xD7)
-                buffer = make(leaves.BUFFER, np.uint32)
-                for copies in (1, 8):
-                    counts = make((21 + leaves.SINKS) * copies, np.uint32)
-                    for far in (False, True):
-                        leaves.count(x, y, bits, ax, ay, counts, copies, far, buffer)
-                    assert counts.sum() == 2 * n
-                    values = make(21, np.int64)
-                    leaves.widen(counts, copies, 0, values)
-                    leaves.widen(counts, copies, 20, values[20:])
-                    assert sum(leaves.sinks(counts, copies)) + values[:20].sum() + values[20] // 2 == 2 * n
-                stack = make(4 * 21 + leaves.SINKS, np.uint32)
-                leaves.count_groups(x, y, group, bits, ax, ay, 4, stack, buffer)
-                assert stack.sum() == n
-                marked = np.where((group >= 0) & (group < 4), group, -1).astype(np.int32)
-                same = make(stack.size, np.uint32)
-                leaves.count_groups(x, y, marked, bits, ax, ay, 4, same, buffer)
-                np.testing.assert_array_equal(stack, same)
-                part, tally = make(30, np.int64), make(6, np.int64)
-                leaves.count_rows(x, y, group, weight, bits, ax, ay, 4, 50, part, tally, buffer)
-                assert tally[:3].sum() == n
+                words = make(place.RUN // 8, np.uint64)
+                own = words, words.view(np.uint8), make(place.RUN, np.uint32)
+                stride = leaves.STRETCH
+                given = x, y, group, bits, ax, ay, form
+                for copies in (1, leaves.COPIES):
+                    wide = make(stride * copies, np.uint32)
+                    leaves.count(*given, 4, 84, wide, copies, wide[:0].view(np.uint8), wide[:1], False, *own)
+                    values = make(84 + place.SPREAD, np.int64)
+                    leaves.widen_copies(wide, copies, 0, values)
+                    assert values.sum() == n
+                for far in (False, True):
+                    byte, notes = make(stride, np.uint8), make(n // leaves.FULL + 2, np.uint32)
+                    leaves.count(*given, 4, 84, notes[:0], 1, byte, notes, far, *own)
+                    values = make(84 + place.SPREAD, np.int64)
+                    leaves.widen(byte.view(np.uint64), byte, 0, values)
+                    leaves.add_notes(notes, 0, values)
+                    assert values.sum() == n
+                pool, before = make(3 * parts.BLOCK + n, np.uint16), make(4 + n // parts.BLOCK, np.int32, -1)
+                lines, at = make(2 * parts.LINE, np.uint16), make(2, np.uint32)
+                at[1], next_in = parts.BLOCK, make(2, np.uint32)
+                next_in[1] = parts.LINE
+                leaves_used, _ = parts.partition(
+                    *given, 0, 4, np.uint32(parts.PART), pool, before, lines, next_in, at, 2, *own
+                )
+                assert leaves_used <= len(before)
+                held = make(1, np.int64)
+                parts.held(before, next_in, at, held)
+                byte, notes = make(parts.PART, np.uint8), make(n // leaves.FULL + 2, np.uint32)
+                parts.count_part(pool, before, lines, next_in, at, 0, byte, notes)
+                copy, copied = make(parts.PART, np.uint8), make(len(notes), np.uint32)
+                copy[:], copied[:] = byte, notes
+                values = make(84, np.int64)
+                assert parts.set_cells(byte, notes, values) == held[0] == values.sum()
+                low, found, carry = make(84, np.uint16), make(84, np.uint8), make(parts.PART, np.uint32)
+                more = make((n // leaves.FULL + 1, 2), np.int64)
+                _, extra = parts.take_cells(copy, copied, carry, low, found, 0, more, 0)
+                assert found.sum() + more[:extra, 1].sum() == held[0]
+                assert not carry.any()
+                assert not copy.any()
+                keys = make(n, np.int64)
+                parts.keys_of(*given, 4, keys, *own)
+                assert (keys >= 0).sum() == held[0]
+                part, tally = make(30, np.int64), make(5, np.int64)
+                leaves.count_rows(*given[:3], weight, *given[3:], 4, 84, 50, part, tally, *own)
+                assert tally[0] == held[0]
+                leaves.sample(x[:99], y[:99], group[:99], ax, ay, 4, 84, own[2][: len(x[:99])])
                 whole, fixed = make(n, np.int64), make(n, np.int64)
                 leaves.whole_weight(weight, whole)
                 leaves.fixed_point(x, 10.0, fixed)
@@ -537,15 +732,21 @@ def test_leaves_stay_inside_their_outputs(dtype: type) -> None:
 
 CASES = """
 import numpy as np, pyarrow as pa, heatgrid as hg
-from heatgrid.engine.bins import Limits, Span, Target, count_points
+from heatgrid.engine import choose
+from heatgrid.engine.bins import count_points
+from heatgrid.engine.choose import Limits
+from heatgrid.engine.spans import Span, Target
 from heatgrid.cpu.cell import make_axis
 x = np.array([-1, 0, 3.5, 7, 1e300, np.nan, 2] * 100); y = x[::-1]
 for cell in (1, 0.7):
     g = hg.bin_points(pa.array(x, mask=x == 2), y, shape=(5, 9), cell=cell, group=np.arange(700) % 5, n_groups=4)
     assert g.used + g.outside + g.invalid == 700
-    for private in (0, 1 << 30):
-        t = Target(make_axis(0, cell, 9), make_axis(0, cell, 5))
-        assert sum(count_points([Span(x, y)], t, 3, Limits(run=64, private_bytes=private))[1:4]) == 700
+    t = Target(make_axis(0, cell, 9), make_axis(0, cell, 5), 3)
+    group = np.arange(700, dtype=np.int32) % 3
+    for variant in choose.VARIANTS:
+        for far in (False, True):
+            limits = Limits(run=64, variant=variant, far=far, wide=not far, copies=4)
+            assert sum(count_points([Span(x, y, group)], t, 3, limits)[1:4]) == 700
 hg.bin_points(x, y, shape=(5, 9), weight=np.ones(700, int))
 hg.smooth(np.ones((9, 70), np.float32), 3, boundary="reflect")
 """

@@ -10,10 +10,10 @@ In float64:
 
 In float32, twice as many points an instruction, for coordinates that float32 holds exactly (`single`):
 1. A power of two from the origin 0: the product is exact. A negative one may underflow to -0.0, which has no cell.
-2. As above while |origin| + cells * step < 2^21: v + 1/2 - origin is exact inside the grid, the product's error is below
-   cells * 2^-23. Integers that float32 rounds lie outside before and after, since rounding keeps the order.
-3. As above with 3 * 2^-24 * (cells + 2), where the origin is a float32. Taken up to 4,096 cells: beyond, every other run
-   of points holds one that lies too near an integer.
+2. As above while |origin| + cells * step < 2^21: v + 1/2 - origin is exact inside the grid, the product's error is
+   below cells * 2^-23. Integers that float32 rounds lie outside before and after, since rounding keeps the order.
+3. As above with 3 * 2^-24 * (cells + 2), where the origin is a float32. Taken up to 4,096 cells: beyond, every other
+   run of points holds one that lies too near an integer.
 
 A quotient is compared as the integer of its bits: one comparison rejects what is negative, too large, infinite or NaN.
 -0.0 has cell 0 and must not come up: v + 0.0 turns it into 0.0, and so does adding 0.0 to what may underflow.

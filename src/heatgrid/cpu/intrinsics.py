@@ -106,7 +106,7 @@ def _ones(typingctx: Any, value: Any) -> Any:
 
 def _bits_of(typingctx: Any, value: Any) -> Any:
     """The bits of a float as an unsigned integer of its size."""
-    kind = types.uint32 if value == types.float32 else types.uint64
+    kind: Any = types.uint32 if value == types.float32 else types.uint64
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(kind.bitwidth))

@@ -6,8 +6,8 @@ pass has to count first. They gather in a line of 64 bytes a part, which is stre
 in place each line would first be read, and the caches hold no more than the lines.
 
 pool : uint16, 64-byte aligned; before : int32, a block's predecessor (-1: none); lines : uint16 (parts, 32), aligned.
-next_in : uint32 (parts,), where in `lines` each part's next entry goes; at : uint32 (parts,), where in the pool its line
-goes then; parts start on blocks 0, 1, 2, ... The last part takes the points without a cell and keeps nothing.
+next_in : uint32 (parts,), where in `lines` each part's next entry goes; at : uint32 (parts,), where in the pool its
+line goes then; parts start on blocks 0, 1, 2, ... The last part takes the points without a cell and keeps nothing.
 """
 
 from __future__ import annotations

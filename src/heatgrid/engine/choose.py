@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from heatgrid.cpu.bin import COPIES
 from heatgrid.engine.room import Caches, caches
 from heatgrid.engine.spans import FORMS, Span, Target, form_of, load, scratch
 from heatgrid.words.errors import LimitError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 WINDOWS = 8
 WINDOW = 2048
@@ -104,7 +108,7 @@ def choose(spans: Sequence[Span], target: Target, threads: int, limits: Limits) 
     run = limits.run or min(max(points // (threads * 8), SMALLEST_RUN), LARGEST_RUN)
     base = Choice("direct", threads, run=run, form=limits.form)
     variant = limits.variant
-    if variant in _possible(target, points, weighted, grouped, limits):
+    if variant in _possible(target, weighted, grouped):
         base = replace(base, variant=str(variant), why=("asked for",))
         if variant == "direct":
             return replace(base, threads=1)
@@ -116,10 +120,10 @@ def choose(spans: Sequence[Span], target: Target, threads: int, limits: Limits) 
     return _dense(base, spans, target, points, weighted, limits)
 
 
-def _possible(target: Target, points: int, weighted: bool, grouped: bool, limits: Limits) -> tuple[str, ...]:
+def _possible(target: Target, weighted: bool, grouped: bool) -> tuple[str, ...]:
     if weighted:
-        dense = ("direct", "rows", "weighed") if target.cells <= MOST_DENSE else ()
-        return (*dense, "sorted") if grouped else dense
+        own = ("direct", "rows", "weighed") if target.cells <= MOST_DENSE else ()
+        return (*own, "sorted") if grouped else own
     dense = ("direct", "private", "parts", "rows", "weighed")
     if not grouped:
         return dense
@@ -214,8 +218,8 @@ def _private(
 
 
 def look(spans: Sequence[Span], target: Target, points: int) -> Sample:
-    """From windows of rows spread over the input. By Good and Turing, the share of points alone in their line is that of
-    the next points that would fall where none of so many before fell: about the misses of a cache of as many lines.
+    """From windows of rows spread over the input. By Good and Turing, the share of points alone in their line is that
+    of the next points that would fall where none of so many before fell: about the misses of a cache of as many lines.
     The windows by themselves are looked at too: where the input is sorted, its neighbours share lines."""
     windows = min(WINDOWS, max(1, points // (WINDOW * 8)))
     own = scratch(WINDOW)
@@ -240,7 +244,7 @@ def look(spans: Sequence[Span], target: Target, points: int) -> Sample:
     return Sample(same / rows, min(_alone(np.concatenate(lines)), max(alone_here)))
 
 
-def _alone(lines: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> float:
+def _alone(lines: npt.NDArray[Any]) -> float:
     if not lines.size:
         return 0.0
     ordered = np.sort(lines)

@@ -131,7 +131,7 @@ def load(span: Span, start: int, stop: int, target: Target) -> Block:
 def form_of(target: Target, dtype: np.dtype[Any]) -> int:
     """The cheapest form of cell.py that is right for coordinates of this type."""
     ax, ay = target.ax, target.ay
-    near = max(ax.single.near, ay.single.near)
+    near = float(max(ax.single.near, ay.single.near))
     narrow = dtype.str[1:] in SINGLE and near < ALWAYS
     if near == NEVER and (narrow or (ax.whole and ay.whole and dtype.kind in "iu")):
         return place.SINGLE
@@ -169,7 +169,7 @@ def _plain(values: Array) -> Array:
 
 
 def _bitmap(masks: tuple[Bits, ...], start: int, stop: int) -> Array:
-    """One bitmap for the block, from bit 0 on: as it lies where there is one that starts at a byte, else their `and`."""
+    """One bitmap for the block from bit 0 on: as it lies, where there is one that starts at a byte; else an `and`."""
     if not masks:
         return _NONE_U1
     n = stop - start

@@ -29,7 +29,7 @@ class Unfolded(NamedTuple):
     group: Array
     iy: Array
     ix: Array
-    count: Array
+    number: Array
 
 
 class Sparse(Protocol):
@@ -42,7 +42,7 @@ class Sparse(Protocol):
         ...
 
     def unfold(self, ny: int, nx: int, out: Unfolded, threads: int) -> None:
-        """All of them as group, iy, ix and count."""
+        """All of them as group, iy, ix and what the cell holds."""
         ...
 
 
@@ -59,7 +59,7 @@ class Listed:
 
     def unfold(self, ny: int, nx: int, out: Unfolded, threads: int) -> None:
         leaves.unfold(self.keys, ny * nx, nx, *out[:3])
-        out.count[:] = self.counts
+        out.number[:] = self.counts
 
 
 class Piece(NamedTuple):
@@ -111,7 +111,7 @@ class Packed:
                 before = int(self.ends[k]) - len(piece.low)
                 own = Unfolded(*(column[before : before + len(piece.low)] for column in out))
                 leaves.unpack_rows(piece.starts, piece.first, piece.low, piece.byte, ny * nx, nx, *own)
-                own.count[piece.more[:, 0]] += piece.more[:, 1]
+                own.number[piece.more[:, 0]] += piece.more[:, 1]
 
         each(threads, work)
 

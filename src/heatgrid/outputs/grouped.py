@@ -77,7 +77,7 @@ class GroupedGrid(Grid):
         groups, ny, nx = self._shape
         n = len(self.cells)
         dtype = np.int32 if groups * ny * nx < 2**31 else np.int64
-        out = Unfolded(*(np.empty(n, dtype) for _ in range(3)), np.empty(n, np.int64))
+        out = Unfolded(np.empty(n, dtype), np.empty(n, dtype), np.empty(n, dtype), np.empty(n, np.int64))
         self.cells.unfold(ny, nx, out, thread_count(None))
         return tuple(out)
 
