@@ -29,6 +29,11 @@ LEAST_RECURSIVE = 2.0
 FORMS = {"chosen": blur.MOST_TAPS, "direct": 10**9, "recursive": 0}
 
 
+@pytest.fixture(autouse=True)
+def threads_for_small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blur, "CELLS_OF_THREAD", 1)
+
+
 @contextmanager
 def forced(form: str) -> Iterator[None]:
     """Every axis filtered by one form, as `blur` would choose with another MOST_TAPS."""
@@ -119,6 +124,13 @@ def test_wide_filters_in_float32(sigma: float) -> None:
         got = hg.smooth(values, sigma, boundary=boundary)
         assert got.dtype == np.float32
         assert np.abs(got - expected).max() <= 1e-5 * expected.max()
+
+
+def test_very_wide_filters_are_as_good_as_in_float64() -> None:
+    values = np.ones((2, 8000))
+    values[:, 4000:] = 1.01
+    exact = hg.smooth(values, (0, 1600))
+    np.testing.assert_allclose(hg.smooth(values.astype(np.float32), (0, 1600)), exact, rtol=1e-6)
 
 
 def test_unit_gain() -> None:

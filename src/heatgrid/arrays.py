@@ -128,14 +128,17 @@ def smooth(
     sigma : one number, or (sigma_y, sigma_x); 0 leaves an axis as it is.
     boundary : beyond the border lies "constant" 0 (outside a page there is nothing), "reflect" (d c b a | a b c d |
         d c b a) or "nearest" (a a a a | a b c d | d d d d).
-    truncate : the filter is cut at floor(truncate * sigma) cells; default 5, where the error is below 1e-5 of the
-        result's largest value, measured against a float64 Gaussian cut at 8 sigma.
+    truncate : cut the filter at floor(truncate * sigma) cells. By default the form is chosen by what it costs: cut at
+        5 sigma for a small sigma, recursive above (see engine/blur.py); either way the error is below 1e-5 of the
+        result's largest value, measured against a float64 Gaussian cut at 8 sigma. The recursive form may leave that
+        much, of either sign, where there is nothing; a cut asked for is exactly zero beyond it.
     out : float array of the result's shape and type to write into; may be `values` itself.
     backend, threads : as in `bin_points`. Any number of threads gives the same bits.
 
     Returns
     -------
-    float array of the shape of `values` (`out`, if given). NaN and infinite values spread as far as the filter reaches.
+    float array of the shape of `values` (`out`, if given). NaN and infinite values spread as far as the filter reaches,
+    5 sigma by default.
 
     Raises
     ------
