@@ -104,12 +104,12 @@ def layer_key(row, by) -> tuple:
     return (row["layer"], row["page"], row["bucket"], row["fixed"], segments, row.get("period"))
 
 
-def cells_of(state, by, every) -> dict:
-    """The cells of a state's maps, out of their tiles."""
+def cells_of(state, by, every, what="maps") -> dict:
+    """The cells of a state's maps (or those of a friction rule), out of their tiles."""
     dims = {"page", *(f"by:{name}" for name in state.plan.by if by), *(["period"] if every else [])}
     out = {}
-    for maps in state.maps.values():
-        if set(maps.dims) != dims:
+    for stored, maps in state.maps.items():
+        if stored.partition("|")[0] != what or set(maps.dims) != dims:
             continue
         across = -(-state.plan.shape[0] // TILE)
         for (row, tile), square in zip(maps.tiles.tolist(), maps.counts, strict=True):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from heatgrid.engine import finish
+from heatgrid.engine import finish, friction
 from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -45,7 +45,7 @@ class Heat:
         """Rows of the run, and points of each layer; those in cells below min_sessions stand under withheld."""
         ledger = copy.deepcopy(self.state.ledger)
         for name, points in ledger.measures.items():
-            points.withheld = withheld_events(self.state, LAYERS.index(name))
+            points.withheld = withheld_events(self.state, name)
             points.used -= points.withheld
         return ledger
 
@@ -92,7 +92,7 @@ class Heat:
     def refusals(self) -> list[str]:
         """What this input cannot give, and the column or option that would unlock it."""
         has, out = set(self.state.has), []
-        if not self.state.maps and self.plan.maps:
+        if "maps" not in self.state.maps and self.plan.maps:
             lacking = " and ".join(name for name in ("x", "y") if name not in has)
             out.append(f"maps are off: no column for {lacking or 'x, y'} (--map x=COLUMN --map y=COLUMN)")
         if self.state.session_ids is None:
@@ -103,7 +103,7 @@ class Heat:
             out.append(f"duplicates are not looked for: event ids are compared within a session; {finish.UNLOCK}")
         if "users" in self.plan.distinct and "user" not in has:
             out.append("distinct users are off: no column for user (--map user=COLUMN)")
-        return out
+        return out + friction.refusals(self.state)
 
     # ---- tables
 
@@ -117,12 +117,30 @@ class Heat:
         """One row a page: events, clicks, views, sessions, dwell_ms, visits, open_visits, percentiles."""
         return self.table("pages", by=False, every=False)
 
+    @cached_property
+    def friction(self) -> pa.Table:
+        """One row a rule, page and feature: flagged clicks (views, moves), their sessions, those considered, and
+        the excess of sessions in which more than 64 waited. Rules that the source cannot serve are not there."""
+        return self.table("friction", by=False, every=False)
+
+    @cached_property
+    def rules(self) -> pa.Table:
+        """One row a friction rule of the plan: version, parameters, the totals of ``friction``, bot sessions, and
+        ``off``: what this source lacks for it."""
+        return finish.rules_table(self.state)
+
     def table(self, thing: str = "features", by: bool = True, every: bool = True) -> pa.Table:
-        """Features or pages with the plan's segment and period columns, by dwell, then name.
+        """Features or pages with the plan's segment and period columns, by dwell, then name; or friction by rule.
 
         Errors: UsageError HG1501 if the plan has no such table.
         """
         name = finish.table_name(self.state, thing, by and bool(self.plan.by), every and self.plan.every is not None)
+        if thing == "friction":
+            table = finish.friction_table(self.state, name)
+            keys = [(c, "ascending") for c in table.column_names[: table.column_names.index("flagged")]]
+            if len(keys) == 3:
+                keys.insert(1, ("flagged", "descending"))
+            return table.sort_by(keys)
         table = finish.usage_table(self.state, name)
         keys = [(c, "ascending") for c in table.column_names[: table.column_names.index("events")]]
         if not (by and self.plan.by) and not (every and self.plan.every):
@@ -213,17 +231,20 @@ class Heat:
     ) -> Grid:
         """One map as a grid.
 
+        layer : "clicks", "moves", or a friction rule of the plan ("rage:posthog"): the clicks that it flagged.
         page : may be left out where there is one. bucket : the width bucket; None: the one with the most events.
         where : {segment column: value}; period : its label; both need a plan that splits by them.
         value : "events", or "sessions" (distinct, each counted once a cell).
         Errors: UsageError HG1510..HG1516, with what there is to choose from.
         """
-        _choice("layer", layer, LAYERS, "HG1510")
-        if layer not in self.plan.maps or not self.state.maps:
-            refusal = next(iter(self.refusals()), "")
+        rules = {rule.name for rule in friction.served(self.state)}
+        _choice("layer", layer, (*LAYERS, *(rule.name for rule in self.plan.rules)), "HG1510")
+        stack = "maps" if layer in LAYERS else layer
+        if layer not in {*self.plan.maps, *rules} or stack not in self.state.maps:
+            refusal = friction.refused(self.state).get(layer) or next(iter(self.refusals()), "")
             raise UsageError(
                 f"there is no map of {layer}", code="HG1511", where="layer", value=layer,
-                hint=refusal if not self.state.maps else nearest(layer, self.plan.maps),
+                hint=refusal if stack != "maps" or not self.state.maps else nearest(layer, self.plan.maps),
             )  # fmt: skip
         _choice("value", value, ("events", "sessions"), "HG1512")
         if value == "sessions" and (
@@ -234,8 +255,9 @@ class Heat:
                 hint="moves_sessions=True in the plan" if self.state.session_ids is not None else finish.UNLOCK,
             )  # fmt: skip
         split = bool(where) or period is not None
-        maps = self.state.maps[max(self.state.maps, key=len) if split else "maps"]
-        rows = np.flatnonzero((maps.keys[:, -3] == LAYERS.index(layer)) & (maps.keys[:, -2] == int(fixed)))
+        maps = self.state.maps[finish.stack_of(self.state, stack, split=split) or stack]
+        number = LAYERS.index(layer) if stack == "maps" else 0
+        rows = np.flatnonzero((maps.keys[:, -3] == number) & (maps.keys[:, -2] == int(fixed)))
         rows, page = self._pick(maps, rows, "page", page, layer)
         for name, wanted in sorted((where or {}).items()):
             rows, _ = self._pick(maps, rows, f"by:{name}", wanted, layer)

@@ -149,3 +149,48 @@ def _millis(ticks_per_second) -> str:
     if ticks_per_second <= 1000:
         return f"time * {1000 // ticks_per_second}"
     return f"time // {ticks_per_second // 1000}"
+
+
+def rage(source, rule) -> str:
+    """page, feature, flagged clicks, sessions of a rule of repeated clicks that flags once a group.
+
+    Clicks are islands between those that the rule cannot link to the click before; where it begins anew after each
+    group every n-th of an island is flagged, else each click that ends a group and follows none that does.
+    """
+    n = rule["n"]
+    links = ["true"]
+    if rule["gap_ms"] is not None:
+        links.append(f"ms - lag(ms) OVER here < {rule['gap_ms']}")
+    if rule["same_feature"]:
+        links.append("feature = lag(feature) OVER here")
+    point = "isfinite(x) AND isfinite(y) AND isfinite(lag(x) OVER here) AND isfinite(lag(y) OVER here)"
+    dx, dy = (f"(CAST({c} AS DOUBLE) - CAST(lag({c}) OVER here AS DOUBLE))" for c in "xy")
+    if rule["radius_px"] is not None and rule["metric"] == "l1":
+        links.append(f"{point} AND abs({dx}) + abs({dy}) < {rule['radius_px']}")
+    if rule["radius_px"] is not None and rule["metric"] == "l2":
+        links.append(f"{point} AND {dx} * {dx} + {dy} * {dy} < {rule['radius_px'] ** 2}")
+    holds = [f"count(*) OVER last = {n}", *(["feature IS NOT NULL"] if rule["same_feature"] else [])]
+    if rule["span_ms"] is not None:
+        holds.append(f"ms - min(ms) OVER last <= {rule['span_ms']}")
+    if rule["radius_px"] is not None and rule["metric"] == "box":
+        holds += [f"isfinite(max({c}) OVER last) AND max({c}) OVER last - min({c}) OVER last <= {rule['radius_px']}"
+                  for c in "xy"]  # fmt: skip
+    ends = f"number % {n} = 0" if rule["restart"] else "holds AND NOT coalesce(lag(holds) OVER here, false)"
+    here = "here AS (PARTITION BY session, tab ORDER BY time, file_row_number)"
+    island = "PARTITION BY session, tab, island ORDER BY time, file_row_number"
+    return f"""
+      WITH linked AS (
+        SELECT *, coalesce({" AND ".join(f"({link})" for link in links)}, false) AS link
+        FROM (SELECT session, tab, time, file_row_number, page, feature, x, y, epoch_us(time) // 1000 AS ms
+              FROM {source} WHERE kind = 'click')
+        WINDOW {here}),
+      islands AS (
+        SELECT *, sum(CAST(NOT link AS INTEGER)) OVER (here ROWS UNBOUNDED PRECEDING) AS island FROM linked
+        WINDOW {here}),
+      held AS (
+        SELECT *, row_number() OVER ({island}) AS number, {" AND ".join(f"({h})" for h in holds)} AS holds
+        FROM islands
+        WINDOW last AS ({island} ROWS BETWEEN {n - 1} PRECEDING AND CURRENT ROW)),
+      flagged AS (SELECT *, {ends} AS flag FROM held WINDOW {here})
+      SELECT coalesce(page, '(none)'), coalesce(feature, '(none)'), count(*), count(DISTINCT session)
+      FROM flagged WHERE flag GROUP BY ALL"""

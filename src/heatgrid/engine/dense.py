@@ -10,7 +10,7 @@ import numpy.typing as npt
 from heatgrid.engine.room import available_bytes
 from heatgrid.states.state import TILE_SIDE, Ints, Maps, State
 from heatgrid.words.errors import LimitError
-from heatgrid.words.plan import Plan
+from heatgrid.words.plan import LAYERS, Plan
 
 MOST_CELLS = 1 << 28
 
@@ -62,12 +62,14 @@ def dense(state: State, maps: Maps, rows: Ints, *, sessions: bool, widest: int) 
     return Dense(values, (x0, x0 + width * cw, y0, y0 + height * ch), used, hidden)
 
 
-def withheld_events(state: State, layer: int) -> int:
-    """Events of a layer in cells of fewer than min_sessions sessions."""
-    if state.plan.min_sessions <= 1 or state.session_ids is None or "maps" not in state.maps:
+def withheld_events(state: State, layer: str) -> int:
+    """Events of a layer, or of the map of a friction rule, in cells of fewer than min_sessions sessions."""
+    maps = state.maps.get("maps" if layer in LAYERS else layer)
+    if state.plan.min_sessions <= 1 or state.session_ids is None or maps is None:
         return 0
-    maps = state.maps["maps"]
-    counts = maps.counts[maps.keys[maps.tiles[:, 0], -3] == layer]
+    counts = maps.counts
+    if layer in LAYERS:
+        counts = counts[maps.keys[maps.tiles[:, 0], -3] == LAYERS.index(layer)]
     return int(counts[..., 0].sum(where=counts[..., 1] < state.plan.min_sessions, dtype=np.int64))
 
 

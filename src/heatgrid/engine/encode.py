@@ -46,11 +46,11 @@ class Needs:
         wanted = ["time", "seq", "session", "tab", "view", "page", "kind", "feature", "event_id", "count"]
         if "session" not in available:
             wanted.append("user")
-        if plan.maps or plan.area_list:
+        if plan.maps or plan.area_list or plan.friction:
             wanted += ["x", "y", "viewport_w", "fixed"]
             if plan.frame == "viewport":
                 wanted.append("scroll_y")
-        if "moves" in plan.maps:
+        if "moves" in plan.maps or any(rule.counts == "move" for rule in plan.rules):
             wanted.append("pointer")
         if "users" in plan.distinct:
             wanted.append("user")
@@ -99,7 +99,7 @@ class Encoder:
         self.periods = Periods(plan.every, plan.tz, self.ticks, self.period_names) if plan.every else None
         self._ids = {name: IdHashes(name) for name in ("session", "user", "tab", "view", "event_id")}
         self._ring = deque(Buffers() for _ in range(AHEAD + BEHIND + 1))
-        self._has = has
+        self._has = self.columns = has
         self._ranked = ranked
         self._edges = np.array(BUCKET_EDGES, np.float64)
         years = plan.time_range

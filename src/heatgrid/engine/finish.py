@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from heatgrid.states.state import MAP_FIELDS, USAGE_FIELDS, Ints, State, Table
+from heatgrid.engine import friction
+from heatgrid.states.state import FRICTION_FIELDS, MAP_FIELDS, RULE_FIELDS, USAGE_FIELDS, Ints, State, Table
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.plan import BUCKETS, LAYERS
 
@@ -44,6 +45,8 @@ def usage_table(state: State, name: str) -> pa.Table:
         columns[f"p{percent}_ms"] = pa.array(values, pa.int64(), mask=values < 0)
     if table.ids is not None:
         columns["users"] = pa.array(np.bincount(table.ids[:, 0], minlength=len(table.keys))[kept])
+    for family, flagged in friction.columns_of(state, name).items():
+        columns[family] = pa.array(flagged[kept], pa.int64(), mask=flagged[kept] < 0)
     return pa.table(columns)
 
 
@@ -120,23 +123,33 @@ def percentiles(table: Table) -> Ints:
 
 
 def layers_table(state: State) -> pa.Table:
-    """One row a map: layer, page, width bucket, fixed, segments and period if any, events, sessions, viewport_w."""
-    name = max(state.maps, key=len, default=None)
-    if name is None:
+    """One row a map: layer (or friction rule), page, width bucket, fixed, segments and period if any, events, sessions,
+    viewport_w."""
+    stacks = ["maps", *(rule.name for rule in friction.served(state))]
+    found = [stack_of(state, stack, split=True) for stack in stacks]
+    if not any(found):
         empty = {"layer": pa.string(), "page": pa.string(), "bucket": pa.string(), "fixed": pa.bool_()}
         return pa.schema([*empty.items(), ("events", pa.int64()), ("sessions", pa.int64())]).empty_table()
-    return maps_table(state, name)
+    table = pa.concat_tables([maps_table(state, name) for name in found if name is not None])
+    return table.sort_by([("events", "descending"), ("layer", "ascending"), ("page", "ascending")])
+
+
+def stack_of(state: State, stack: str, *, split: bool) -> str | None:
+    """The name of the maps ``maps`` or of a friction rule, whole or split by all that the plan names."""
+    names = [name for name in state.maps if name.partition("|")[0] == stack]
+    return max(names, key=len) if split and names else next((name for name in names if "|" not in name), None)
 
 
 def maps_table(state: State, name: str) -> pa.Table:
     maps = state.maps[name]
+    stack = name.partition("|")[0]
     keys, values = maps.keys, maps.values
     if state.plan.min_sessions > 1 and state.session_ids is not None:
         seen = values[:, 1] >= state.plan.min_sessions
         keys, values = keys[seen], values[seen]
     layer, fixed, bucket = keys[:, -3], keys[:, -2], keys[:, -1]
     columns: dict[str, Any] = {
-        "layer": pa.array(np.array(LAYERS, object)[layer], pa.string()),
+        "layer": pa.array(np.array(LAYERS, object)[layer] if stack == "maps" else [stack] * len(layer), pa.string()),
         "page": pa.array(np.array(state.names["page"], object)[keys[:, 0]], pa.string()),
         "bucket": pa.array(np.array(BUCKETS, object)[bucket], pa.string()),
         "fixed": pa.array(fixed == 1),
@@ -150,12 +163,53 @@ def maps_table(state: State, name: str) -> pa.Table:
     columns["events"] = pa.array(values[:, 0])
     columns["sessions"] = pa.array(values[:, 1], mask=uncounted)
     columns["viewport_w"] = pa.array(values[:, 2], mask=values[:, 2] == 0)
-    return pa.table(columns).sort_by([("events", "descending"), ("layer", "ascending"), ("page", "ascending")])
+    return pa.table(columns)
+
+
+def friction_table(state: State, name: str) -> pa.Table:
+    """One row a rule, page and feature (and segment, period): flagged, sessions, considered, excess."""
+    off = friction.refused(state)
+    table = state.tables.get(name)
+    extra = [d for d, there in ((f"by:{b}", "segment" in name) for b in state.plan.by) if there]
+    dims = table.dims if table is not None else ("rule", "page", "target", *extra, *(["period"] * ("period" in name)))
+    columns: dict[str, Any] = {}
+    kept = visible_rows(state, table) if table is not None else np.zeros(0, np.intp)
+    if table is not None and off:
+        served = np.array([rule not in off for rule in state.names["rule"]], bool)
+        kept = kept[served[table.keys[kept, 0]]]
+    for d, dim in enumerate(dims):
+        names = np.array(state.names[dim] if table is not None else [], object)
+        codes = table.keys[kept, d] if table is not None else kept
+        columns[_free("feature" if dim == "target" else dim, columns, FRICTION_FIELDS)] = pa.array(
+            names[codes], pa.string()
+        )
+    for f, field in enumerate(FRICTION_FIELDS):
+        columns[field] = pa.array(table.values[kept, f] if table is not None else kept, pa.int64())
+    return pa.table(columns)
+
+
+def rules_table(state: State) -> pa.Table:
+    """One row a rule of the plan: its version and parameters, all that it flagged, or why it is off."""
+    off = friction.refused(state)
+    table = state.tables.get("rules")
+    names = state.names.get("rule", [])
+    at = {names[int(code)]: i for i, code in enumerate(table.keys[:, 0])} if table is not None else {}
+    rows = []
+    for rule in state.plan.rules:
+        row: dict[str, Any] = {"rule": rule.name, "version": rule.version, "parameters": rule.parameters()}
+        counts = table.values[at[rule.name]].tolist() if table is not None and rule.name in at else [0] * 5
+        few = 0 < counts[1] < state.plan.min_sessions
+        hidden = rule.name in off or few
+        row |= {field: None if hidden else n for field, n in zip(RULE_FIELDS, counts, strict=True)}
+        rows.append(row | {"off": off.get(rule.name)})
+    fields = [("rule", pa.string()), ("version", pa.int64()), ("parameters", pa.string())]
+    schema = pa.schema([*fields, *((field, pa.int64()) for field in RULE_FIELDS), ("off", pa.string())])
+    return pa.Table.from_pylist(rows, schema)
 
 
 def table_name(state: State, thing: str, by: bool, every: bool) -> str:
     """The table of a grouping, or an error that says which option makes it."""
-    things = state.plan.tables
+    things = (*state.plan.tables, *(("friction",) if state.plan.friction else ()))
     if thing not in things:
         raise UsageError(
             f"the plan has no table of {thing}", code="HG1501", where="tables", value=thing,

@@ -11,12 +11,14 @@ from heatgrid.engine.block import Array, Block, Buffers
 from heatgrid.engine.crew import BEHIND, Crew
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import RESOLVED, LateBuffer
+from heatgrid.engine.measures.friction import Friction
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.usage import Usage
 from heatgrid.engine.sessions import Closer, Sessions
 from heatgrid.engine.sets import Sets
 from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
-from heatgrid.words.events import ALL, WAKING
+from heatgrid.words.events import ALL, NONE, WAKING
+from heatgrid.words.friction import missing
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import LAYERS, Plan
 
@@ -54,12 +56,14 @@ class Fold:
         self._segment_dims = tuple(f"by:{name}" for name in plan.by)
         self.usages = self._usages()
         self.maps = self._maps()
-        measures = len(self.usages) + len(self.maps)
+        self.frictions = self._frictions()
+        measures = len(self.usages) + len(self.maps) + len(self.frictions)
         self._crew = Crew(min(measures, threads) if threads > 1 else 0)
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
         self._map_crew = [self._crew.hire(maps) for maps in self.maps]
+        self._friction_crew = [self._crew.hire(friction) for friction in self.frictions]
         if self.sessions is not None:
-            members: list[Closer] = [*self._usage_crew, *self._map_crew]
+            members: list[Closer] = [*self._usage_crew, *self._map_crew, *self._friction_crew]
             for member in members:
                 self.sessions.add_closer(member)
 
@@ -84,6 +88,23 @@ class Fold:
         chosen = [groupings[0], groupings[-1]] if len(groupings) > 1 else groupings
         touch = self.encoder.touch_code
         return [MapMeasure(self.plan, extra, self.sessions is not None, touch) for extra in chosen]
+
+    def _frictions(self) -> list[Friction]:
+        """One measure of all rules that the source has the columns for, or none."""
+        e = self.encoder
+        has, areas = e.columns, bool(self.plan.area_list)
+        rules = [
+            rule for rule in self.plan.rules
+            if missing(rule, has=has, kinds=None, sessions=self.sessions is not None, areas=areas) is None
+        ]  # fmt: skip
+        if not rules:
+            return []
+        return [
+            Friction(
+                self.plan, rules, self._groupings(), ms=self._ms, none_page=self._none_page, touch=e.touch_code,
+                points=e.has_points,
+            )
+        ]  # fmt: skip
 
     def _layer_of_kind(self) -> Array:
         drawn = {layer.removesuffix("s"): i for i, layer in enumerate(LAYERS) if layer in self.plan.maps}
@@ -145,6 +166,9 @@ class Fold:
             usage.tell(usage.measure.fold, block, order, ready)
         for maps in self._map_crew:
             maps.tell(maps.measure.fold, block, order, ready, layers)
+        for friction in self._friction_crew:
+            roles = friction.measure.role_of_kind(self.encoder.kinds.names)
+            friction.tell(friction.measure.fold, block, order, ready, roles, self.encoder.features.find(NONE))
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
@@ -195,6 +219,12 @@ class Fold:
         }
         for dim, codes in zip(self._segment_dims, self.encoder.segments, strict=True):
             names[dim] = list(codes.names)
+        drawn = {"|".join(("maps", *m.extra)): m.maps(dims, decode) for m in self.maps}
+        for friction in self.frictions:
+            tables |= friction.tables(dims, decode)
+            names |= friction.names(self.encoder.features.names)
+            drawn |= friction.maps(dims, decode)
+            ledger.measures |= friction.points()
         totals = dict.fromkeys(TOTALS, 0)
         if self.sessions is not None:
             sessions, resumed, views, duplicates = (int(v) for v in self.sessions.totals)
@@ -212,7 +242,7 @@ class Fold:
                 ledger=ledger,
                 names=names,
                 tables=tables,
-                maps={"|".join(("maps", *m.extra)): m.maps(dims, decode) for m in self.maps},
+                maps=drawn,
                 totals=totals,
                 bounds=bounds,
                 session_ids=ids,

@@ -102,6 +102,10 @@ class NameCodes:
             self.names.append(name)
         return found
 
+    def find(self, name: str) -> int:
+        """The code of a name, -1 if it has not been seen."""
+        return self._code.get(name, -1)
+
     def null_code(self) -> int:
         """-1 where a dimension has no row for null."""
         return -1 if self.null_name is None else self.code(self.null_name)

@@ -15,6 +15,8 @@ Ints = npt.NDArray[np.int64]
 
 USAGE_FIELDS = ("events", "clicks", "views", "sessions", "dwell_ms", "visits", "open_visits")
 KIND_FIELDS = ("events",)
+FRICTION_FIELDS = ("flagged", "sessions", "considered", "excess")
+RULE_FIELDS = (*FRICTION_FIELDS, "bot_sessions")
 MAP_FIELDS = ("events", "sessions", "viewport_w")
 TILE_SIDE = 16
 TOTALS = ("sessions", "resumed", "views")

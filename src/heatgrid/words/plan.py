@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from heatgrid.words.areas import Area, load_areas
 from heatgrid.words.errors import UsageError, nearest
+from heatgrid.words.friction import Rule, rule_of, rules_of
 
 METRICS_VERSION = 1
 LAYERS = ("clicks", "moves")
@@ -50,6 +51,8 @@ class Plan:
     kinds : {canonical kind: words of the source that mean it}, before the built-in synonyms.
     url_rules : turn URLs into page keys (ids, e-mails and queries dropped).
     time_range : (first, last) year accepted, half-open; rows outside are rejected as ``time``. ``None``: any.
+    friction : rules by name (``rage``, ``rage:datadog``, ``dead``, ``error``, ``quick_back``, ...), as ``Rule``, or of
+        a TOML file by its path. The first of a family is the column of that name in the tables.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class Plan:
     kinds: dict[str, Sequence[str]] | None = None
     url_rules: bool = True
     time_range: tuple[int, int] | None = (2000, 2101)
+    friction: Sequence[str | Rule] = ()
 
     def __post_init__(self) -> None:
         for name, allowed in (("maps", LAYERS), ("tables", TABLES), ("distinct", DISTINCT)):
@@ -84,6 +88,7 @@ class Plan:
         _one_of("frame", self.frame, FRAMES)
         _one_of("dedupe", self.dedupe, (None, "rows"))
         object.__setattr__(self, "areas", load_areas(self.areas))
+        object.__setattr__(self, "friction", rules_of(self.friction))
         object.__setattr__(self, "kinds", {k: _names(v) for k, v in sorted((self.kinds or {}).items())})
         object.__setattr__(self, "cell", _cell(self.cell))
         object.__setattr__(self, "extent", _extent(self.extent))
@@ -142,10 +147,15 @@ class Plan:
         assert self.areas is None or isinstance(self.areas, tuple)
         return self.areas or ()
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return rules_of(self.friction)
+
     def as_dict(self) -> dict[str, object]:
         """JSON-ready; two plans with the same dict count the same things."""
         data: dict[str, object] = {f.name: getattr(self, f.name) for f in fields(self)}
         data["areas"] = [area.as_dict() for area in self.area_list]
+        data["friction"] = [rule.as_dict() for rule in self.rules]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
 
     @classmethod
@@ -153,6 +163,7 @@ class Plan:
         known = {f.name for f in fields(cls)}
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
         values["areas"] = tuple(Area(**area) for area in data["areas"])  # type: ignore[attr-defined]
+        values["friction"] = tuple(rule_of(rule) for rule in data["friction"])  # type: ignore[attr-defined]
         return cls(**values)  # type: ignore[arg-type]
 
     def hash(self) -> str:
