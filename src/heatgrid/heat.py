@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from heatgrid.engine import finish, friction
+from heatgrid.engine import finish, finish_journeys, friction
 from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -97,6 +97,9 @@ class Heat:
             out.append(f"maps are off: no column for {lacking or 'x, y'} (--map x=COLUMN --map y=COLUMN)")
         if self.state.session_ids is None:
             out.append(f"sessions, views, dwell and visits are off: they need {finish.UNLOCK}")
+        journeys = [name for name in ("transitions", "paths", "funnel") if getattr(self.plan, name)]
+        if self.state.session_ids is None and journeys:
+            out.append(f"{', '.join(journeys)} are off: they need {finish.UNLOCK}")
         if "features" in self.plan.tables and "feature" not in has and not self.plan.area_list:
             out.append("features are off: no column for feature (--map feature=COLUMN, or --areas FILE with x and y)")
         if self.state.session_ids is None and "event_id" in has and self.plan.dedupe is None:
@@ -211,6 +214,63 @@ class Heat:
             sessions=table["sessions"].to_pylist() if counted and len(self.plan.by) <= 1 else None,
             n=self.state.totals["sessions"] if counted else None,
         )
+
+    # ---- journeys
+
+    @cached_property
+    def transitions(self) -> pa.Table:
+        """How often one page follows another: from, to, count, sessions, p_out, p_in, p50_ms, p95_ms, by count.
+
+        Entry and exit are nodes of their own. Of features, where the plan has no transitions of pages.
+        Errors: UsageError HG1506 if the plan has none.
+        """
+        return self.transitions_of()
+
+    def transitions_of(self, of: str | None = None) -> pa.Table:
+        """Transitions of ``pages`` or ``features``."""
+        return finish_journeys.transitions_table(self.state, of)
+
+    @cached_property
+    def paths(self) -> pa.Table:
+        """Whole paths of sessions: path, steps, sessions, share, by sessions. Errors: UsageError HG1506."""
+        return self.paths_of()
+
+    def paths_of(self, of: str | None = None, top: int | None = None) -> pa.Table:
+        """Paths over ``pages`` or ``features``; with ``top`` the rest is one row, (other)."""
+        return finish_journeys.paths_table(self.state, of, top)
+
+    @cached_property
+    def steps(self) -> Matrix:
+        """The step matrix: sessions by page and step (1 to 10), and those whose path has ended: (exit)."""
+        return self.steps_of()
+
+    def steps_of(self, of: str | None = None, steps: int = 10) -> Matrix:
+        """The step matrix of ``pages`` or ``features``. Errors: UsageError HG1506 (no paths), HG1102 (steps)."""
+        of = finish_journeys.chosen(self.state, "paths", of)
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 1000:
+            raise UsageError(
+                "steps is out of range", code="HG1102", where="steps", value=steps, expected="a whole number, 1 to 1000"
+            )
+        names, counts = finish_journeys.step_counts(self.state, of, steps)
+        k = self.plan.min_sessions
+        notes = [f"cells of fewer than {k} sessions are withheld"] if k > 1 else []
+        return Matrix(
+            names, [str(step) for step in range(1, steps + 1)], counts, value="sessions",
+            row_name=of.removesuffix("s"), column_name="step", n=self.state.totals["sessions"], notes=notes,
+        )  # fmt: skip
+
+    @cached_property
+    def funnel(self) -> pa.Table:
+        """One row a step: sessions, rates from the first and the previous step, median time, who left and where to.
+
+        Errors: UsageError HG1507 if the plan has no funnel, or the input no sessions.
+        """
+        return finish_journeys.funnel_table(self.state)
+
+    @cached_property
+    def drop_offs(self) -> pa.Table:
+        """Where sessions went that left the funnel: step, what (next page, last feature), name, sessions."""
+        return finish_journeys.drop_offs_table(self.state)
 
     # ---- maps
 

@@ -75,6 +75,23 @@ def dwell(source, has, *, key="feature", idle_ms=30_000, ticks_per_second=None) 
           GROUP BY ALL ORDER BY ALL"""
 
 
+def transitions(source, has, *, ticks_per_second=None) -> str:
+    """from, to (null outside), count, sessions, times (ms, sorted) of views that open one after the other."""
+    name = "coalesce(page, '(none)')"
+    return f"""{_placed(source, has, "", ticks_per_second)},
+          steps AS (
+            SELECT session, {name} AS page, ms, lag({name}) OVER journey AS before, lag(ms) OVER journey AS ms_before,
+                   lead({name}) OVER journey IS NULL AS leaves
+            FROM placed WHERE opens
+            WINDOW journey AS (PARTITION BY session ORDER BY {_order(has)})),
+          pairs AS (
+            SELECT before AS "from", page AS "to", session, ms - ms_before AS took FROM steps
+            UNION ALL SELECT page, NULL, session, NULL FROM steps WHERE leaves)
+          SELECT "from", "to", count(*), count(DISTINCT session),
+                 list_sort(list(took) FILTER (WHERE took IS NOT NULL))
+          FROM pairs GROUP BY ALL"""
+
+
 def _placed(source, has, columns, ticks_per_second, windows="") -> str:
     """CTE ``placed``: usable rows; ``opens``: it opens a view; ``leaves``: its view is not that of the row before."""
     tab, view, feature = (c if c in has else "CAST(NULL AS VARCHAR)" for c in ("tab", "view", "feature"))

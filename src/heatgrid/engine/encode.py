@@ -17,6 +17,7 @@ from heatgrid.engine.crew import BEHIND
 from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
 from heatgrid.engine.pairs import Pairs
 from heatgrid.engine.periods import Periods
+from heatgrid.engine.steps import codes_of_steps
 from heatgrid.words.errors import InputError, LimitError, nearest
 from heatgrid.words.events import NONE, Chunk, kind_of
 from heatgrid.words.ledger import Ledger
@@ -35,6 +36,8 @@ class Needs:
     """Which canonical columns of the source a plan reads."""
 
     names: tuple[str, ...]
+    points: bool = False
+    """Whether x and y are mapped, read or not: without kinds such rows are clicks under any plan."""
 
     @classmethod
     def of(cls, plan: Plan, available: set[str], others: Sequence[str] = ()) -> Needs:
@@ -57,7 +60,8 @@ class Needs:
         if "session" not in available and "user" not in available:
             wanted = [name for name in wanted if name not in ("tab", "view", "seq")]
         names = [name for name in dict.fromkeys((*wanted, *plan.by)) if name in available]
-        return cls(tuple(sorted(available | set(others))) if plan.dedupe == "rows" else tuple(names))
+        points = {"x", "y"} <= available
+        return cls(tuple(sorted(available | set(others))) if plan.dedupe == "rows" else tuple(names), points)
 
 
 class Encoder:
@@ -74,7 +78,7 @@ class Encoder:
         self.has_points = {"x", "y"} <= has
         kinds = {word: kind for kind, words in (plan.kinds or {}).items() for word in words}
         # without a kind column a table of points is a table of clicks (said in the notes), any other of events
-        self.points_only = "kind" not in has and self.has_points
+        self.points_only = "kind" not in has and needs.points
         self.kinds = NameCodes(
             lambda raw: kinds.get(raw) or kind_of(raw),
             null="click" if self.points_only else "custom",
@@ -88,6 +92,7 @@ class Encoder:
             self.features.code(area.name)
             if area.page is not None:
                 self.pages.code_of_raw(area.page)
+        self.funnel_codes = codes_of_steps(plan, self.kinds, self.pages, self.features)
         self.has_users = "users" in plan.distinct and "user" in has
         self.pointers = NameCodes(str.lower, null=NONE)
         self.touch_code = self.pointers.code("touch")

@@ -104,9 +104,9 @@ def representative(bucket: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return middle
 
 
-def percentiles(table: Table) -> Ints:
+def percentiles(table: Table, wanted: tuple[int, ...] = PERCENTILES) -> Ints:
     """(rows, 3): p50, p90, p99 of closed visits' dwell by nearest rank; -1 where no visit was closed."""
-    out = np.full((len(table.keys), len(PERCENTILES)), -1, np.int64)
+    out = np.full((len(table.keys), len(wanted)), -1, np.int64)
     entries = table.histogram
     if not len(entries):
         return out
@@ -115,7 +115,7 @@ def percentiles(table: Table) -> Ints:
     totals = np.add.reduceat(entries[:, 2], starts)
     upto = np.cumsum(entries[:, 2])
     before = upto[starts] - entries[starts, 2]
-    for p, percent in enumerate(PERCENTILES):
+    for p, percent in enumerate(wanted):
         rank = -(-totals * percent // 100)
         at = np.searchsorted(upto, before + rank)
         out[rows, p] = representative(entries[at, 1])

@@ -12,6 +12,8 @@ from heatgrid.engine.crew import BEHIND, Crew
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import RESOLVED, LateBuffer
 from heatgrid.engine.measures.friction import Friction
+from heatgrid.engine.measures.funnel import Funnel
+from heatgrid.engine.measures.journeys import Journeys
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.usage import Usage
 from heatgrid.engine.sessions import Closer, Sessions
@@ -20,7 +22,7 @@ from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, NONE, WAKING
 from heatgrid.words.friction import missing
 from heatgrid.words.ledger import Ledger
-from heatgrid.words.plan import LAYERS, Plan
+from heatgrid.words.plan import JOURNEYS, LAYERS, Plan
 
 DEFAULT_GAP = 30 * 60 * 1000
 GROUPINGS = ((), ("segment",), ("period",), ("segment", "period"))
@@ -57,13 +59,18 @@ class Fold:
         self.usages = self._usages()
         self.maps = self._maps()
         self.frictions = self._frictions()
-        measures = len(self.usages) + len(self.maps) + len(self.frictions)
+        self.journeys = self._journeys()
+        self.funnels = [Funnel(plan, encoder, self._ms)] if plan.funnel_steps and encoder.has_sessions else []
+        measures = len(self.usages) + len(self.maps) + len(self.frictions) + len(self.journeys) + len(self.funnels)
         self._crew = Crew(min(measures, threads) if threads > 1 else 0)
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
         self._map_crew = [self._crew.hire(maps) for maps in self.maps]
         self._friction_crew = [self._crew.hire(friction) for friction in self.frictions]
+        self._journey_crew = [self._crew.hire(measure) for measure in (*self.journeys, *self.funnels)]
         if self.sessions is not None:
-            members: list[Closer] = [*self._usage_crew, *self._map_crew, *self._friction_crew]
+            members: list[Closer] = [
+                *self._usage_crew, *self._map_crew, *self._friction_crew, *self._journey_crew,
+            ]  # fmt: skip
             for member in members:
                 self.sessions.add_closer(member)
 
@@ -105,6 +112,16 @@ class Fold:
                 points=e.has_points,
             )
         ]  # fmt: skip
+
+    def _journeys(self) -> list[Journeys]:
+        if self.sessions is None:
+            return []
+        asked = [(name, name in self.plan.transitions, name in self.plan.paths) for name in JOURNEYS]
+        return [
+            Journeys(name.removesuffix("s"), transitions=follow, paths=whole, ms=self._ms)
+            for name, follow, whole in asked
+            if follow or whole
+        ]
 
     def _layer_of_kind(self) -> Array:
         drawn = {layer.removesuffix("s"): i for i, layer in enumerate(LAYERS) if layer in self.plan.maps}
@@ -169,6 +186,8 @@ class Fold:
         for friction in self._friction_crew:
             roles = friction.measure.role_of_kind(self.encoder.kinds.names)
             friction.tell(friction.measure.fold, block, order, ready, roles, self.encoder.features.find(NONE))
+        for journey in self._journey_crew:
+            journey.tell(journey.measure.fold, block, order, ready)
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
@@ -211,6 +230,9 @@ class Fold:
             self._kind_counts[:, None].copy(),
             np.zeros((0, 3), np.int64),
         )
+        for funnel in self.funnels:
+            tables |= funnel.tables()
+        tables |= {f"transitions|{j.thing}s": j.transitions.table(j.thing) for j in self.journeys if j.transitions}
         names = {
             "kind": list(self.encoder.kinds.names),
             "page": list(self.encoder.pages.names) if self.encoder.has_page else [ALL],
@@ -246,6 +268,7 @@ class Fold:
                 totals=totals,
                 bounds=bounds,
                 session_ids=ids,
+                paths={f"{j.thing}s": j.paths.part(j.thing) for j in self.journeys if j.paths},
             )
         )
 

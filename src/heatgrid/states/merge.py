@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import numpy.typing as npt
 
-from heatgrid.states.state import Ints, Maps, State, Table, canonical
+from heatgrid.states.state import Ints, Maps, Paths, State, Table, canonical
 from heatgrid.words.errors import LimitError, UsageError
 
 MOST = 9.2e18
@@ -36,6 +36,7 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
         session_ids=_union(a, b),
         inputs=sorted((*a.inputs, *b.inputs), key=str) if not same_run else a.inputs,
         has=tuple(sorted({*a.has, *b.has})),
+        paths={k: _merge_paths(a, b, k, names) for k in a.paths},
     )
     out.ledger.add(b.ledger)
     return canonical(out)
@@ -117,7 +118,7 @@ def _bounds(a: State, b: State) -> tuple[int, int] | None:
     return (min(x[0] for x in found), max(x[1] for x in found)) if found else None
 
 
-def _recoded(state: State, part: Table | Maps, names: dict[str, list[str]]) -> Ints:
+def _recoded(state: State, part: Table | Maps | Paths, names: dict[str, list[str]]) -> Ints:
     keys = part.keys.copy()
     for d, dim in enumerate(part.dims):
         place = {name: i for i, name in enumerate(names[dim])}
@@ -170,3 +171,10 @@ def _merge_maps(a: State, b: State, name: str, names: dict[str, list[str]]) -> M
         rows = tile_place[start : start + len(part.tiles)]
         counts[rows] += part.counts.astype(wide, copy=False)
     return Maps(ma.dims, keys, values, tiles, counts)
+
+
+def _merge_paths(a: State, b: State, name: str, names: dict[str, list[str]]) -> Paths:
+    from heatgrid.states.paths import merge_paths
+
+    pa, pb = a.paths[name], b.paths[name]
+    return merge_paths(pa, pb, _recoded(a, pa, names), _recoded(b, pb, names))

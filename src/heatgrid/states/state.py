@@ -18,6 +18,8 @@ KIND_FIELDS = ("events",)
 FRICTION_FIELDS = ("flagged", "sessions", "considered", "excess")
 RULE_FIELDS = (*FRICTION_FIELDS, "bot_sessions")
 MAP_FIELDS = ("events", "sessions", "viewport_w")
+TRANSITION_FIELDS = ("count", "sessions")
+FUNNEL_FIELDS = ("sessions", "left", "exits", "unclicked")
 TILE_SIDE = 16
 TOTALS = ("sessions", "resumed", "views")
 
@@ -51,6 +53,20 @@ class Maps:
 
 
 @dataclass
+class Paths:
+    """Paths of sessions as a tree without its root: each row is a path so far, its parent that without its last step.
+
+    ``keys[p, 0]`` is the code of the last step (``dims[0]``); ``parents[p]`` a row, -1 for the root; ``ended[p]`` the
+    sessions whose whole path this is.
+    """
+
+    dims: tuple[str, ...]
+    keys: Ints
+    parents: Ints
+    ended: Ints
+
+
+@dataclass
 class State:
     """All that a run counted."""
 
@@ -68,6 +84,7 @@ class State:
     has: tuple[str, ...] = ()
     """Canonical columns the input had, so that a missing metric can name what would unlock it."""
     metrics_version: int = METRICS_VERSION
+    paths: dict[str, Paths] = field(default_factory=dict)
 
 
 def canonical(state: State) -> State:
@@ -94,11 +111,16 @@ def canonical(state: State) -> State:
         _sort_table(table)
     for maps in state.maps.values():
         _sort_maps(maps)
+    if state.paths:
+        from heatgrid.states.paths import sort_paths
+
+        for paths in state.paths.values():
+            sort_paths(paths)
     return state
 
 
-def _parts(state: State) -> list[Table | Maps]:
-    return [*state.tables.values(), *state.maps.values()]
+def _parts(state: State) -> list[Table | Maps | Paths]:
+    return [*state.tables.values(), *state.maps.values(), *state.paths.values()]
 
 
 def row_order(keys: Ints) -> Ints:

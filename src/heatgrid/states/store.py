@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.states.state import Maps, State, Table
+from heatgrid.states.state import Maps, Paths, State, Table
 from heatgrid.words.errors import InputError, UsageError
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import METRICS_VERSION, Plan
@@ -28,6 +28,9 @@ def to_bytes(state: State) -> bytes:
     for name, maps in sorted(state.maps.items()):
         for part in ("keys", "values", "tiles", "counts"):
             arrays[f"maps/{name}/{part}"] = getattr(maps, part)
+    for name, paths in sorted(state.paths.items()):
+        for part in ("keys", "parents", "ended"):
+            arrays[f"paths/{name}/{part}"] = getattr(paths, part)
     if state.session_ids is not None:
         arrays["session_ids"] = state.session_ids
     header = {
@@ -42,6 +45,7 @@ def to_bytes(state: State) -> bytes:
         "has": state.has,
         "tables": {n: {"dims": t.dims, "fields": t.fields} for n, t in state.tables.items()},
         "maps": {n: {"dims": m.dims} for n, m in state.maps.items()},
+        "paths": {n: {"dims": p.dims} for n, p in state.paths.items()},
     }
     arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
     body = io.BytesIO()
@@ -96,6 +100,10 @@ def _parse(body: bytes, where: str) -> State:
             )
             for name, m in header["maps"].items()
         }
+        paths = {
+            name: Paths(tuple(p["dims"]), *(arrays[f"paths/{name}/{part}"] for part in ("keys", "parents", "ended")))
+            for name, p in header.get("paths", {}).items()
+        }
         session_ids = arrays.get("session_ids")
     return State(
         plan=Plan.from_dict(header["plan"]),
@@ -108,4 +116,5 @@ def _parse(body: bytes, where: str) -> State:
         session_ids=session_ids,
         inputs=header["inputs"],
         has=tuple(header["has"]),
+        paths=paths,
     )

@@ -7,11 +7,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from heatgrid.words.areas import Area, load_areas
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.friction import Rule, rule_of, rules_of
+from heatgrid.words.funnel import Step, load_funnel
 
 METRICS_VERSION = 1
 LAYERS = ("clicks", "moves")
@@ -19,6 +21,8 @@ TABLES = ("features", "pages")
 PERIODS = ("hour", "day", "week", "month")
 FRAMES = ("page", "viewport")
 DISTINCT = ("users",)
+JOURNEYS = ("pages", "features")
+STRICT = ("order", "increase")
 
 BUCKET_EDGES = (600, 1024, 1440)
 BUCKETS = ("0-600", "600-1024", "1024-1440", "1440+", "unknown")
@@ -48,6 +52,13 @@ class Plan:
     dedupe : ``None`` (by event_id where mapped) or ``rows`` (rows equal in every column count once a session).
     min_sessions : cells and rows of fewer sessions are withheld and counted.
     moves_sessions : also count distinct sessions in the cells of moves.
+    transitions : ``pages`` and/or ``features``: how often one follows another in a session, and after which time.
+    paths : ``pages`` and/or ``features``: whole paths of sessions, and the step matrix (memory by distinct path).
+    funnel : up to 32 steps, each a text (``pageview:/pricing``, ``kind=click&feature=Sign up``) or a mapping of
+        ``kind``, ``page``, ``feature`` to one or several values; counted in each session as ClickHouse's windowFunnel.
+    funnel_window_ms : the longest time from a chain's first step to its last.
+    strict : ``order`` (a row of no step, or of a step too far on, ends the chain) and/or ``increase`` (later times
+        only), as windowFunnel's options of these names.
     kinds : {canonical kind: words of the source that mean it}, before the built-in synonyms.
     url_rules : turn URLs into page keys (ids, e-mails and queries dropped).
     time_range : (first, last) year accepted, half-open; rows outside are rejected as ``time``. ``None``: any.
@@ -75,13 +86,21 @@ class Plan:
     dedupe: str | None = None
     min_sessions: int = 0
     moves_sessions: bool = False
+    transitions: Sequence[str] = ()
+    paths: Sequence[str] = ()
+    funnel: Sequence[Any] | str = ()
+    funnel_window_ms: int = 86_400_000
+    strict: Sequence[str] = ()
     kinds: dict[str, Sequence[str]] | None = None
     url_rules: bool = True
     time_range: tuple[int, int] | None = (2000, 2101)
     friction: Sequence[str | Rule] = ()
 
     def __post_init__(self) -> None:
-        for name, allowed in (("maps", LAYERS), ("tables", TABLES), ("distinct", DISTINCT)):
+        for name, allowed in (
+            ("maps", LAYERS), ("tables", TABLES), ("distinct", DISTINCT), ("transitions", JOURNEYS),
+            ("paths", JOURNEYS), ("strict", STRICT),
+        ):  # fmt: skip
             _subset(self, name, allowed)
         object.__setattr__(self, "by", _names(self.by))
         _one_of("every", self.every, (None, *PERIODS))
@@ -89,10 +108,11 @@ class Plan:
         _one_of("dedupe", self.dedupe, (None, "rows"))
         object.__setattr__(self, "areas", load_areas(self.areas))
         object.__setattr__(self, "friction", rules_of(self.friction))
+        object.__setattr__(self, "funnel", load_funnel(self.funnel))
         object.__setattr__(self, "kinds", {k: _names(v) for k, v in sorted((self.kinds or {}).items())})
         object.__setattr__(self, "cell", _cell(self.cell))
         object.__setattr__(self, "extent", _extent(self.extent))
-        for name in ("idle_ms", "lateness_ms", "min_sessions"):
+        for name in ("idle_ms", "lateness_ms", "min_sessions", "funnel_window_ms"):
             _whole(name, getattr(self, name), least=0)
         if self.min_sessions > 1:
             # a cell can only be shown if its sessions are known
@@ -151,11 +171,17 @@ class Plan:
     def rules(self) -> tuple[Rule, ...]:
         return rules_of(self.friction)
 
+    @property
+    def funnel_steps(self) -> tuple[Step, ...]:
+        assert isinstance(self.funnel, tuple)
+        return self.funnel
+
     def as_dict(self) -> dict[str, object]:
         """JSON-ready; two plans with the same dict count the same things."""
         data: dict[str, object] = {f.name: getattr(self, f.name) for f in fields(self)}
         data["areas"] = [area.as_dict() for area in self.area_list]
         data["friction"] = [rule.as_dict() for rule in self.rules]
+        data["funnel"] = [step.as_dict() for step in self.funnel_steps]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
 
     @classmethod

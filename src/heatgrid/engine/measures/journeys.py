@@ -1,0 +1,173 @@
+"""Journeys: the steps of sessions from page to page, or from feature to feature; how they follow, and whole paths."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heatgrid.cpu import histogram, journeys, pairs, trie
+from heatgrid.engine.block import Array, Block
+from heatgrid.engine.sets import Sets
+from heatgrid.states.paths import larger, new_tree
+from heatgrid.states.state import TRANSITION_FIELDS, Paths, Table
+
+WIDE_FROM = 2**32
+
+
+class Journeys:
+    """Transitions and paths of one ``thing`` ("page" or "feature").
+
+    A session keeps 16 bytes for transitions and the set of those it made, and 4 for its path; paths cost some 30 bytes
+    for each distinct beginning of a path.
+    """
+
+    def __init__(self, thing: str, *, transitions: bool, paths: bool, ms: tuple[int, int]) -> None:
+        self.thing, self.ms = thing, ms
+        self.transitions = Transitions() if transitions else None
+        self.paths = PathTree() if paths else None
+        self._last = np.zeros(0, np.int32)
+        self._rows = np.empty(0, np.int64)
+
+    def resize(self, slots: int, runs: int, views: int) -> None:
+        if self.thing == "feature":
+            self._last = _resized(self._last, slots, -1)
+        for part in (self.transitions, self.paths):
+            if part is not None:
+                part.resize(slots)
+
+    def fold(self, block: Block, order: Array, ready: int) -> None:
+        c = block.columns
+        if len(self._rows) <= ready:
+            self._rows = np.empty(ready * 5 // 4 + 1, np.int64)
+        codes = c[self.thing]
+        if self.thing == "page":
+            n = journeys.view_steps(order, ready, c["slot"], c["flags"], self._rows)
+        elif len(codes):
+            n = journeys.feature_steps(order, ready, c["slot"], c["flags"], codes, self._last, self._rows)
+        else:
+            return
+        if self.transitions is not None:
+            most = int(codes.max(initial=0))
+            self.transitions.fold(int(n), self._rows, c["slot"], codes, c["time"], self.ms, most)
+        if self.paths is not None:
+            self.paths.fold(int(n), self._rows, c["slot"], codes)
+
+    def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
+        if self.thing == "feature":
+            self._last[slots] = -1
+        for part in (self.transitions, self.paths):
+            if part is not None:
+                part.close(slots)
+
+
+class Transitions:
+    def __init__(self) -> None:
+        self._open = np.zeros((0, 2), np.int64)
+        self._ends = np.zeros((2, 64), np.int64)
+        """Entries and exits by code."""
+        self._keys = np.zeros(64, np.int64)
+        self._table = np.full(256, -1, np.int32)
+        self._count = np.zeros(1, np.int64)
+        self._fields = np.zeros((64, len(TRANSITION_FIELDS)), np.int64)
+        self._directory = np.full((64, histogram.OCTAVES), -1, np.int32)
+        self._buckets = np.zeros((64, histogram.WIDTH), np.uint32)
+        self._used = np.zeros(1, np.int64)
+        self._sets = Sets()
+        self._steps = 0
+
+    def resize(self, slots: int) -> None:
+        self._sets.resize(slots)
+        self._open = _resized(self._open, slots, -1)
+
+    def fold(self, n: int, rows: Array, slot: Array, codes: Array, time: Array, ms: tuple[int, int], most: int) -> None:
+        if most >= self._ends.shape[1]:
+            ends = np.zeros((2, max(most + 1, 2 * self._ends.shape[1])), np.int64)
+            ends[:, : self._ends.shape[1]] = self._ends
+            self._ends = ends
+        self._steps += n
+        if self._steps >= WIDE_FROM and self._buckets.dtype != np.int64:
+            self._buckets = self._buckets.astype(np.int64)
+        at = 0
+        while True:
+            at, reason = journeys.transitions(
+                at, n, rows, slot, codes, time, *ms, self._open, self._ends[0], self._table, self._keys, self._count,
+                self._fields, self._directory, self._buckets, self._used, *self._sets.arrays,
+            )  # fmt: skip
+            if reason == journeys.DONE:
+                return
+            if reason == journeys.NO_POOL:
+                self._sets.grow()
+            elif reason == journeys.NO_HISTOGRAM:
+                self._buckets = np.concatenate([self._buckets, np.zeros_like(self._buckets)])
+            else:
+                self._grow()
+
+    def _grow(self) -> None:
+        n = len(self._keys)
+        self._keys = np.concatenate([self._keys, np.zeros(n, np.int64)])
+        self._fields = np.concatenate([self._fields, np.zeros_like(self._fields)])
+        self._directory = np.concatenate([self._directory, np.full_like(self._directory, -1)])
+        self._table = np.full(8 * n, -1, np.int32)
+        pairs.rebuild(self._table, self._keys, n)
+
+    def close(self, slots: Array) -> None:
+        self._sets.free(slots)
+        journeys.close(slots, self._open, self._ends[1])
+
+    def table(self, thing: str) -> Table:
+        n = int(self._count[0])
+        # the third column: 0 between two steps, 1 before the first (from = to), 2 after the last
+        inner = np.column_stack([self._keys[:n] >> 32, self._keys[:n] & 0xFFFFFFFF, np.zeros(n, np.int64)])
+        keys, values = [inner], [self._fields[:n]]
+        for edge, counts in enumerate(self._ends, 1):
+            codes = np.flatnonzero(counts)
+            keys.append(np.column_stack([codes, codes, np.full(len(codes), edge)]))
+            # a session has one entry and one exit
+            values.append(np.column_stack([counts[codes], counts[codes]]))
+        rows, octaves = np.nonzero(self._directory[:n] >= 0)
+        buckets = self._buckets[self._directory[rows, octaves]]
+        entry, sub = np.nonzero(buckets)
+        entries = [rows[entry], octaves[entry] * histogram.WIDTH + sub, buckets[entry, sub].astype(np.int64)]
+        return Table(
+            dims=(thing, thing),
+            fields=TRANSITION_FIELDS,
+            keys=np.concatenate(keys).astype(np.int64),
+            values=np.concatenate(values),
+            histogram=np.column_stack(entries).astype(np.int64),
+        )
+
+
+class PathTree:
+    def __init__(self) -> None:
+        self._here = np.zeros(0, np.int32)
+        self._tree = new_tree(1 << 10)
+        self._ended = np.zeros(1 << 10, np.int64)
+
+    def resize(self, slots: int) -> None:
+        self._here = _resized(self._here, slots, trie.ROOT)
+
+    def fold(self, n: int, rows: Array, slot: Array, codes: Array) -> None:
+        at = 0
+        while (at := trie.walk(at, n, rows, slot, codes, self._here, *self._tree)) < n:
+            self._tree = larger(self._tree)
+
+    def close(self, slots: Array) -> None:
+        if len(self._ended) < len(self._tree[1]):
+            self._ended = _resized(self._ended, len(self._tree[1]), 0)
+        trie.close(slots, self._here, self._ended)
+
+    def part(self, thing: str) -> Paths:
+        _, parents, codes, used = self._tree
+        n = int(used[0])
+        ended = _resized(self._ended, max(n, len(self._ended)), 0)[1:n]
+        return Paths(
+            dims=(thing,),
+            keys=codes[1:n, None].astype(np.int64),
+            parents=parents[1:n].astype(np.int64) - 1,
+            ended=ended.copy(),
+        )
+
+
+def _resized(array: Array, rows: int, empty: int) -> Array:
+    out = np.full((rows, *array.shape[1:]), empty, array.dtype)
+    out[: len(array)] = array
+    return out

@@ -1,0 +1,315 @@
+"""Journeys against the oracle: transitions, paths, the step matrix and the funnel, in every lane; and their laws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import heatgrid as hg
+from answers import differences, run_engine
+from heatgrid.states.store import to_bytes
+from heatgrid.words.errors import UsageError
+from heatgrid.words.funnel import Step, step_of
+from heatgrid.words.plan import Plan
+from oracle import journeys as oracle
+from oracle import sessions
+from strategies import TICKS, Input, event_files, plans, shapes
+
+FOUND = [Phase.explicit, Phase.reuse, Phase.generate]
+EXAMPLES = settings(max_examples=100, deadline=None, phases=FOUND, suppress_health_check=list(HealthCheck))
+OWNED = st.sampled_from(("session", "session", "both", "user"))
+BLOCKS = st.sampled_from((1, 2, 5, 16, 131_072))
+THINGS = ("pages", "features")
+STEPS = (
+    {"kind": ["pageview"]}, {"kind": ["click"]}, {"kind": ["click", "move"]}, {"page": ["/a"]}, {"page": ["/b"]},
+    {"feature": ["F"]}, {"feature": ["G", "H"]}, {"kind": ["pageview"], "page": ["/b/"]},
+    {"kind": ["click"], "feature": ["F"]}, {"kind": ["custom"]}, {"page": ["/nowhere"]}, {"page": ["(none)"]},
+)  # fmt: skip
+T0 = 1_788_220_800_000
+
+
+@st.composite
+def funnels(draw) -> dict:
+    return {
+        "funnel": draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=5)),
+        "funnel_window_ms": draw(st.sampled_from((0, 1, 1000, 30_000, 86_400_000))),
+        "strict": tuple(draw(st.lists(st.sampled_from(("order", "increase")), unique=True))),
+    }
+
+
+@st.composite
+def cases(draw, **kwargs):
+    data = draw(event_files(ids=draw(OWNED), **kwargs))
+    plan = draw(plans(set(data.columns))) | draw(funnels()) | {"maps": (), "transitions": THINGS, "paths": THINGS}
+    return data, plan, draw(shapes())
+
+
+def of_oracle(data, plan, steps=6) -> dict:
+    result = sessions.resolve(data.files, plan, unit=data.unit, columns=data.columns)
+    out = {}
+    for of in THINGS:
+        out["transitions", of] = oracle.transitions(result, of)
+        out["paths", of] = oracle.paths(result, of)
+        out["steps", of] = oracle.step_matrix(result, of, steps)
+    if plan["funnel"]:
+        rows, drops = oracle.funnel(result, plan["funnel"], plan["funnel_window_ms"], plan["strict"], TICKS[data.unit])
+        out["funnel"], out["drops"] = {row["step"]: row for row in rows}, drops
+    return out
+
+
+def of_heat(heat, steps=6) -> dict:
+    out = {}
+    for of in THINGS:
+        rows = heat.transitions_of(of).to_pylist()
+        out["transitions", of] = {(row.pop("from"), row.pop("to")): row for row in rows}
+        out["paths", of] = [(tuple(r["path"].split(" > ")), r["sessions"]) for r in heat.paths_of(of).to_pylist()]
+        matrix = heat.steps_of(of, steps)
+        out["steps", of] = dict(zip(matrix.rows, matrix.values.tolist(), strict=True))
+    if heat.plan.funnel_steps:
+        columns = ["step", "sessions", "rate_first", "rate_previous", "p50_ms", "left", "exits"]
+        out["funnel"] = {row["step"]: row for row in heat.funnel.select(columns).to_pylist()}
+        out["drops"] = sorted(tuple(row.values()) for row in heat.drop_offs.to_pylist())
+    return out
+
+
+@EXAMPLES
+@given(
+    case=cases(),
+    order=st.sampled_from(("auto", "auto", "any")),
+    block_rows=BLOCKS,
+    threads=st.sampled_from((1, 2)),
+    max_open=st.sampled_from((1, 2, 262_144)),
+)
+def test_every_column(case, order, block_rows, threads, max_open):
+    data, plan, shape = case
+    heat = run_engine(data, plan, shape, order=order, block_rows=block_rows, threads=threads, max_open=max_open)
+    assert differences(of_oracle(data, plan), of_heat(heat)) == []
+
+
+@st.composite
+def walks(draw):
+    """Few kinds and pages, many ties and returns: chains that are started again, overtaken, and out of their window."""
+    rng = draw(st.randoms(use_true_random=False))
+    now, rows = T0, []
+    for _ in range(draw(st.integers(1, 60))):
+        now += rng.choice((0, 0, 0, 1, 1, 2, 5))
+        kind = rng.choice(("pageview", "click", "click", "custom"))
+        row = {"session": rng.choice("ab"), "tab": rng.choice("tu"), "page": rng.choice("ABC"), "kind": kind}
+        rows.append({**row, "time": now, "feature": rng.choice(("F", "G", None))})
+    steps = [{"page": [draw(st.sampled_from("ABC"))]} for _ in range(draw(st.integers(1, 5)))]
+    steps = [step | ({"kind": ["click"]} if draw(st.booleans()) else {}) for step in steps]
+    window, strict = draw(st.sampled_from((0, 2, 5, 1000))), draw(funnels())["strict"]
+    plan = {"maps": (), "transitions": THINGS, "paths": THINGS, "funnel": steps, "funnel_window_ms": window}
+    return Input([rows], tuple(rows[0]), "ms"), {**plan, "strict": strict}
+
+
+@EXAMPLES
+@given(case=walks(), block_rows=BLOCKS)
+def test_chains_with_ties_and_returns(case, block_rows):
+    data, plan = case
+    assert differences(of_oracle(data, plan), of_heat(run_engine(data, plan, block_rows=block_rows))) == []
+
+
+@settings(EXAMPLES, max_examples=40)
+@given(case=cases(drop=False), parts=st.integers(2, 3))
+def test_split_by_session_and_merged_is_the_whole(case, parts):
+    data, plan, _ = case
+    owners = sorted({repr(owner_of(data, row)) for rows in data.files for row in rows})
+    pieces = []
+    for part in range(parts):
+        mine = set(owners[part::parts])
+        files = [[row for row in rows if repr(owner_of(data, row)) in mine] for rows in data.files]
+        pieces.append(run_engine(replace(data, files=files), plan))
+    whole, merged = run_engine(data, plan), hg.merge(pieces)
+    assert differences(of_heat(whole), of_heat(merged)) == []
+    for name in ("paths", "tables"):
+        mine, other = getattr(whole.state, name), getattr(merged.state, name)
+        assert same_parts(mine, other)
+    assert whole.state.names == merged.state.names
+
+
+def owner_of(data, row):
+    return row["session"] if "session" in data.columns else (row["user"], row.get("tab"))
+
+
+def same_parts(mine, other) -> bool:
+    return all(
+        np.array_equal(value, vars(other[name])[field])
+        for name in mine
+        for field, value in vars(mine[name]).items()
+        if isinstance(value, np.ndarray)
+    )
+
+
+@settings(EXAMPLES, max_examples=40)
+@given(case=cases(), block_rows=BLOCKS)
+def test_every_lane_gives_the_same_bytes(case, block_rows):
+    data, plan, shape = case
+    first = to_bytes(run_engine(data, plan).state)
+    assert to_bytes(run_engine(data, plan, shape, order="any", block_rows=block_rows).state) == first
+    assert to_bytes(run_engine(data, plan, shape, block_rows=block_rows, threads=2, max_open=1).state) == first
+
+
+@settings(EXAMPLES, max_examples=40)
+@given(case=cases())
+def test_a_saved_state_gives_the_same(case, tmp_path_factory):
+    data, plan, _ = case
+    path = tmp_path_factory.getbasetemp() / "journeys.heat"
+    heat = run_engine(data, plan)
+    heat.save(path)
+    assert differences(of_heat(heat), of_heat(hg.load(path))) == []
+
+
+@settings(EXAMPLES, max_examples=40)
+@given(case=cases(drop=False))
+def test_sums(case):
+    """Into a page go as many transitions as it has views, and as many leave it; sessions come in and go out once."""
+    data, plan, _ = case
+    heat = run_engine(data, plan)
+    for way in ("to", "from"):
+        views = {}
+        for row in heat.transitions_of("pages").to_pylist():
+            views[row[way]] = views.get(row[way], 0) + row["count"]
+        outside = views.pop("(exit)" if way == "to" else "(entry)", 0)
+        assert outside == heat.summary["sessions"]
+        assert views == {row["page"]: row["views"] for row in heat.pages.to_pylist() if row["views"]}
+    assert sum(sessions for _, sessions in of_heat(heat)["paths", "pages"]) == heat.summary["sessions"]
+    funnel = heat.funnel.to_pylist()
+    assert all(a["left"] == a["sessions"] - b["sessions"] for a, b in pairwise(funnel))
+
+
+def run_rows(rows, **plan):
+    return run_engine(Input([rows], tuple(rows[0]), "ms"), {"maps": (), **plan})
+
+
+def visits(*paths):
+    """One session a path, a pageview a second."""
+    return [
+        {"time": T0 + 1000 * i, "session": f"s{n}", "kind": "pageview", "page": page}
+        for n, path in enumerate(paths)
+        for i, page in enumerate(path)
+    ]
+
+
+def test_a_small_journey_by_hand():
+    rows = visits(("/a", "/b"), ("/a", "/b", "/a", "/b"), ("/b",))
+    heat = run_rows(rows, transitions=("pages",), paths=("pages",), funnel=["/a", "pageview:/b"])
+    assert heat.transitions.to_pylist()[:2] == [
+        {"from": "/a", "to": "/b", "count": 3, "sessions": 2, "p_out": 1.0, "p_in": 0.75, "p50_ms": 1004,
+         "p95_ms": 1004},
+        {"from": "/b", "to": "(exit)", "count": 3, "sessions": 3, "p_out": 0.75, "p_in": 1.0, "p50_ms": None,
+         "p95_ms": None},
+    ]  # fmt: skip
+    assert heat.paths.to_pylist()[0] == {"path": "/a > /b", "steps": 2, "sessions": 1, "share": 1 / 3}
+    assert heat.paths_of(top=1).to_pylist()[1] == {"path": "(other)", "steps": None, "sessions": 2, "share": 2 / 3}
+    matrix = heat.steps_of(steps=3)
+    assert (matrix.rows, matrix.values.tolist()) == (["/a", "/b", "(exit)"], [[2, 0, 1], [1, 2, 0], [0, 1, 2]])
+    assert heat.funnel["sessions"].to_pylist() == [2, 2]
+
+
+def test_a_page_may_be_called_like_an_end():
+    heat = run_rows(visits(("(entry)", "(exit)"), ("(exit)",)), transitions=("pages",), paths=("pages",))
+    rows = {(row["from"], row["to"], row["count"]) for row in heat.transitions.to_pylist()}
+    assert rows == {
+        ("(entry)", "(entry)", 1), ("(entry)", "(exit)", 1), ("(exit)", "(exit)", 2),
+    }  # fmt: skip
+    assert heat.transitions.num_rows == 4  # of entry to the page of exit's name, and of entry's to it
+
+
+def test_many_pages_and_long_paths_make_room():
+    rng = np.random.default_rng(5)
+    rows = visits(*([f"/p{p}" for p in rng.integers(0, 300, 400)] for _ in range(20)))
+    data, plan = Input([rows], tuple(rows[0]), "ms"), {"maps": (), "transitions": THINGS, "paths": THINGS, "funnel": []}
+    assert differences(of_oracle(data, plan), of_heat(run_engine(data, plan))) == []
+
+
+def test_times_of_every_size_make_room_in_the_histogram():
+    rows, now = [], T0
+    for step in range(1, 36):
+        now += 1 << step
+        rows += [{"time": now, "session": "s", "kind": "click", "page": f"/{step}"}]
+    steps = [{"page": [f"/{step}"]} for step in range(1, 33)]
+    data = Input([rows], tuple(rows[0]), "ms")
+    plan = {"maps": (), "transitions": THINGS, "paths": THINGS, "funnel": steps, "strict": (), "time_range": None}
+    plan["funnel_window_ms"] = 2**39
+    assert differences(of_oracle(data, plan), of_heat(run_engine(data, plan))) == []
+    many = [{**row, "session": f"s{n}", "time": row["time"] + n} for n in range(80) for row in rows[n % 30 :]]
+    data = Input([sorted(many, key=lambda row: row["time"])], tuple(rows[0]), "ms")
+    assert differences(of_oracle(data, plan), of_heat(run_engine(data, plan))) == []
+
+
+def test_few_sessions_are_withheld():
+    rows = visits(*[("/a", "/b", "/c")] * 10, *[("/a", "/b")] * 9, ("/a",), ("/a", "/d"))
+    asked = {"transitions": ("pages",), "paths": ("pages",), "funnel": ["/a", "/b", "/c"]}
+    heat = run_rows(rows, min_sessions=5, **asked)
+    assert {(r["from"], r["to"]): r["sessions"] for r in heat.transitions.to_pylist()} == {
+        ("(entry)", "/a"): 21, ("/a", "/b"): 19, ("/b", "/c"): 10, ("/c", "(exit)"): 10, ("/b", "(exit)"): 9,
+    }  # fmt: skip
+    # two paths of one session each take the next smallest with them, or their sum would be told by (other)
+    assert heat.paths.to_pylist()[-1] == {"path": "(other)", "steps": None, "sessions": 11, "share": 11 / 21}
+    assert not {name for name, row in zip(heat.steps.rows, heat.steps.values, strict=True) if (row == 1).any()}
+    # two left at the first step: the second step's number would tell it
+    assert heat.funnel["sessions"].to_pylist() == [21, None, 10]
+    assert heat.funnel["left"].to_pylist() == [None, None, 0]
+    assert "exit" not in heat.funnel["next_page"].to_pylist()
+
+
+def test_plans_without_journeys_keep_nothing_of_them():
+    heat = run_rows(visits(("/a", "/b")))
+    assert not heat.state.paths
+    assert set(heat.state.tables) == {"features", "pages", "kinds"}
+    for ask in (lambda: heat.transitions, lambda: heat.paths, lambda: heat.steps, lambda: heat.funnel):
+        with pytest.raises(UsageError) as caught:
+            ask()
+        assert caught.value.code in ("HG1506", "HG1507")
+
+
+def test_without_sessions_a_journey_is_refused_with_what_unlocks_it():
+    rows = [{"time": T0, "kind": "click", "page": "/a"}]
+    heat = run_rows(rows, transitions=("pages",), paths=("pages",), funnel=["click"])
+    assert any("transitions, paths, funnel are off" in note for note in heat.refusals())
+    for ask in (lambda: heat.transitions, lambda: heat.paths, lambda: heat.funnel):
+        with pytest.raises(UsageError, match="session"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "name"),
+    [
+        ("pageview:/pricing", Step(kind=("pageview",), page=("/pricing",)), "pageview:/pricing"),
+        ("click", Step(kind=("click",)), "click"),
+        ("/a:b", Step(page=("/a:b",)), "page=/a:b"),
+        ("https://x.io/a", Step(page=("https://x.io/a",)), "page=https://x.io/a"),
+        ("kind=click&feature=Sign up", Step(kind=("click",), feature=("Sign up",)), "kind=click&feature=Sign up"),
+        ({"feature": ["b", "a"]}, Step(feature=("a", "b")), "feature=a,b"),
+        (Step(kind=("x",)), Step(kind=("x",)), "x"),
+    ],
+)
+def test_steps_as_they_are_written(text, step, name):
+    assert step_of(text) == step
+    assert step.name == name
+
+
+@pytest.mark.parametrize("step", ["", "kind=click&x=1", {}, {"kind": 5}, {"page": []}, 7, None, {"pages": "/a"}])
+def test_what_is_no_step(step):
+    with pytest.raises(UsageError) as caught:
+        Plan(funnel=[step])
+    assert caught.value.code == "HG1114"
+
+
+def test_a_plan_with_journeys_goes_through_json():
+    plan = Plan(funnel=["/a", {"feature": ["x", "y"]}], strict="order", transitions="pages", paths=["features"])
+    again = Plan.from_dict(plan.as_dict())
+    assert again == plan
+    assert again.hash() == plan.hash() != Plan().hash()
+    with pytest.raises(UsageError) as caught:
+        Plan(funnel=["/a"] * 33)
+    assert caught.value.code == "HG1115"
+    for wrong in ({"strict": "dedupe"}, {"transitions": "page"}, {"funnel_window_ms": -1}):
+        with pytest.raises(UsageError):
+            Plan(**wrong)
