@@ -371,3 +371,17 @@ def test_pictures_of_a_funnel_of_transitions_and_steps(tmp_path):
     assert len(lengths) == 2  # the second and the third step are alike
     assert lengths[1] / lengths[0] == pytest.approx(40 / 75, abs=0.01)
     assert not (images["few"] == strongest).all(axis=2).any()
+
+
+def test_the_report_tells_of_journeys_too(tmp_path):
+    rows = visits(*[("/a", "/b")] * 40, ("/a", "<b>x</b>"), ("/a",))
+    run_rows(rows, transitions="pages", paths="pages", funnel=["/a", "/b"]).report(tmp_path / "r")
+    page = (tmp_path / "r" / "index.html").read_text()
+    assert '<section id="funnel">' in page
+    assert "transitions by page and the next" in page.lower()
+    assert "sessions by page and step" in page.lower()
+    assert "<b>x</b>" not in page
+    for name in ("funnel", "transitions-pages", "paths-pages"):
+        assert (tmp_path / "r" / f"{name}.csv").stat().st_size > 40
+    run_rows(rows).report(tmp_path / "plain")
+    assert "funnel" not in (tmp_path / "plain" / "index.html").read_text().split('id="off"')[0].split("</style>")[1]

@@ -216,6 +216,7 @@ class Heat:
         return Matrix(
             rows, columns, counts, value="transitions", row_name=of.removesuffix("s"), column_name="the next",
             sessions=sessions, n=self.state.totals["sessions"],
+            notes=[f"the {top} most frequent of each"] if max(len(rows), len(columns)) == top else [],
         )  # fmt: skip
 
     @cached_property
