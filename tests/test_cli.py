@@ -198,7 +198,8 @@ def test_options_reach_the_plan(run: Run, dump: str) -> None:
     words = "--cell 4x16 --extent=0,100,0,200 --frame viewport --by device,country --by plan --every week"
     words += (
         " --tz Europe/Berlin --idle 20s --session-gap 10min --lateness 250ms --min-sessions 3 --dedupe rows"
-        " --distinct users --maps moves"
+        " --distinct users --maps moves --transitions pages --paths pages,features --funnel click --funnel /a"
+        " --funnel-window 30min --strict order --retention week"
     )
     plan = asked(run, dump, *words.split(), "--kind", "click=press,push")
     expected = {
@@ -215,6 +216,12 @@ def test_options_reach_the_plan(run: Run, dump: str) -> None:
         "dedupe": "rows",
         "distinct": ["users"],
         "maps": ["moves"],
+        "transitions": ["pages"],
+        "paths": ["pages", "features"],
+        "funnel": [{"kind": ["click"]}, {"page": ["/a"]}],
+        "funnel_window_ms": 1_800_000,
+        "strict": ["order"],
+        "retention": "week",
         "kinds": {"click": ["press", "push"]},
     }
     assert {name: plan[name] for name in expected} == expected
@@ -319,6 +326,52 @@ def test_the_map_of_the_busiest_page_as_picture_and_cells(run: Run, dump: str, t
     ended = run("map", dump, "-o", picture, "--page", "/pricng")
     assert ended.code == 2
     assert "'/pricing'" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "columns"),
+    [
+        ("paths --top 3", ["path", "steps", "sessions", "share"]),
+        ("paths --show transitions --of features", ["from", "to", "count", "sessions", "p_out", "p_in",
+         "p50_ms", "p95_ms"]),
+        ("paths --show steps --steps 2", ["page", "1", "2"]),
+        ("funnel --funnel pageview --funnel click", ["step", "name", "sessions", "rate_first", "rate_previous",
+         "p50_ms", "left", "exits", "next_page", "next_sessions", "last_feature", "last_sessions"]),
+        ("funnel --funnel pageview --funnel click --show drop-offs", ["step", "what", "name", "sessions"]),
+    ],
+)  # fmt: skip
+def test_journeys_in_every_format(run: Run, dump: str, tmp_path: Path, words: str, columns: list[str]) -> None:
+    command, *options = words.split()
+    made = json.loads(run(command, dump, *options, "--json").out)
+    assert made["columns"] == columns
+    assert made["rows"]
+    if command == "paths" and "--top" in options:
+        assert [row["path"] for row in made["rows"]][3:] == ["(other)"]
+    for name in ("x.csv", "x.parquet", "x.arrow", "x.json", "x.npz"):
+        assert run(command, dump, *options, "-o", tmp_path / name).code == 0
+    with open(tmp_path / "x.csv") as file:
+        assert next(csv.reader(file)) == columns
+    assert len(pq.read_table(tmp_path / "x.parquet")) == len(made["rows"])
+    drawn = run(command, dump, *options, "-o", tmp_path / "x.png")
+    assert drawn.code == (2 if "--top" in options else 0)
+    assert (tmp_path / "x.png").exists() == ("--top" not in options)
+
+
+def test_mistakes_with_journeys(run: Run, dump: str, tmp_path: Path) -> None:
+    for words, code in (
+        (("funnel", dump), "HG1026"),
+        (("funnel", dump, "--funnel", "kind="), "HG1114"),
+        (("paths", dump, "--top", "0"), "HG1024"),
+        (("paths", dump, "-o", tmp_path / "x.png"), "HG1025"),
+        (("paths", dump, "--show", "path"), "HG101"),
+    ):
+        ended = run(*words)
+        assert ended.code == 2
+        assert code in ended.err
+    saved = tmp_path / "x.heat"
+    assert run("build", dump, "-o", saved, "--funnel", "pageview", "--funnel", "click").code == 0
+    assert run("funnel", saved).out == run("funnel", dump, "--funnel", "pageview", "--funnel", "click").out
+    assert "HG1506" in run("paths", saved).err
 
 
 def test_saved_states_stand_for_events_and_merge(run: Run, tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import heatgrid as hg
 from answers import differences, run_engine
+from heatgrid.outputs.matrix_pictures import shades_of
 from heatgrid.states.store import to_bytes
 from heatgrid.words.errors import UsageError
 from heatgrid.words.funnel import Step, step_of
@@ -183,6 +185,41 @@ def test_sums(case):
     assert all(a["left"] == a["sessions"] - b["sessions"] for a, b in pairwise(funnel))
 
 
+@settings(EXAMPLES, max_examples=60)
+@given(case=cases(), period=st.sampled_from(("day", "week")), parts=st.integers(1, 3), block_rows=BLOCKS)
+def test_retention(case, period, parts, block_rows):
+    data, plan, shape = case
+    assume("user" in data.columns)
+    plan |= {"retention": period, "transitions": (), "paths": (), "funnel": ()}
+    result = sessions.resolve(data.files, plan, unit=data.unit, columns=data.columns)
+    for event in result["events"]:
+        event["returns"] = oracle.local_day(event["time"], TICKS[data.unit], plan["tz"], period == "week")
+    owners = sorted({repr(owner_of(data, row)) for rows in data.files for row in rows})
+    pieces = []
+    for part in range(parts):
+        files = [[row for row in rows if repr(owner_of(data, row)) in owners[part::parts]] for rows in data.files]
+        pieces.append(run_engine(replace(data, files=files), plan, shape, block_rows=block_rows))
+    merged = hg.merge(pieces)
+    assert merged.retention.to_pylist() == oracle.retention(result, period == "week")
+    assert to_bytes(run_engine(data, plan, order="any").state) == to_bytes(run_engine(data, plan).state)
+
+
+def test_retention_needs_users():
+    heat = run_rows(visits(("/a",)), retention="day")
+    assert any("retention is off" in note for note in heat.refusals())
+    for none in (heat, run_rows(visits(("/a",)))):
+        with pytest.raises(UsageError) as caught:
+            _ = none.retention
+        assert caught.value.code == "HG1508"
+
+
+def test_few_users_that_returned_are_withheld():
+    days = [("u1", 0), ("u2", 0), ("u3", 0), ("u4", 1), ("u1", 1), ("u1", 2), ("u2", 2), ("u3", 2)]
+    rows = [{"time": T0 + day * 86_400_000, "session": f"{u}{day}", "user": u} for u, day in days]
+    heat = run_rows(sorted(rows, key=lambda row: row["time"]), retention="day", min_sessions=2)
+    assert heat.retention["returned"].to_pylist() == [3, None, 3]
+
+
 def run_rows(rows, **plan):
     return run_engine(Input([rows], tuple(rows[0]), "ms"), {"maps": (), **plan})
 
@@ -313,3 +350,38 @@ def test_a_plan_with_journeys_goes_through_json():
     for wrong in ({"strict": "dedupe"}, {"transitions": "page"}, {"funnel_window_ms": -1}):
         with pytest.raises(UsageError):
             Plan(**wrong)
+
+
+def test_pictures_of_a_funnel_of_transitions_and_steps(tmp_path):
+    rows = visits(*[("/a", "/b", "/c")] * 40, *[("/a", "/x <&> é" + "y" * 200)] * 35, ("/c",))
+    plan = {"transitions": "pages", "paths": "pages", "funnel": ["/a", "/b", {"page": "/c"}]}
+    heat = run_rows(rows, **plan)
+    heat.funnel_picture(tmp_path / "funnel.png")
+    heat.transition_matrix().save(tmp_path / "transitions.png")
+    heat.steps.save(tmp_path / "steps.png")
+    few = run_rows(rows[:6], **plan)
+    few.funnel_picture(tmp_path / "few.png", theme="dark")
+    matrix = heat.transition_matrix(top=2)
+    assert matrix.values.shape == (2, 2)
+    images = {path.stem: np.asarray(Image.open(path).convert("RGB")) for path in tmp_path.glob("*.png")}
+    assert set(images) == {"funnel", "transitions", "steps", "few"}
+    strongest = tuple(shades_of("inferno", "light")[140].tolist())
+    bars = (images["funnel"] == strongest).all(axis=2).sum(axis=1)
+    lengths = sorted({int(v) for v in bars if v > 100}, reverse=True)
+    assert len(lengths) == 2  # the second and the third step are alike
+    assert lengths[1] / lengths[0] == pytest.approx(40 / 75, abs=0.01)
+    assert not (images["few"] == strongest).all(axis=2).any()
+
+
+def test_the_report_tells_of_journeys_too(tmp_path):
+    rows = visits(*[("/a", "/b")] * 40, ("/a", "<b>x</b>"), ("/a",))
+    run_rows(rows, transitions="pages", paths="pages", funnel=["/a", "/b"]).report(tmp_path / "r")
+    page = (tmp_path / "r" / "index.html").read_text()
+    assert '<section id="funnel">' in page
+    assert "transitions by page and the next" in page.lower()
+    assert "sessions by page and step" in page.lower()
+    assert "<b>x</b>" not in page
+    for name in ("funnel", "transitions-pages", "paths-pages"):
+        assert (tmp_path / "r" / f"{name}.csv").stat().st_size > 40
+    run_rows(rows).report(tmp_path / "plain")
+    assert "funnel" not in (tmp_path / "plain" / "index.html").read_text().split('id="off"')[0].split("</style>")[1]

@@ -17,6 +17,7 @@ from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
+from heatgrid.outputs.text import duration
 from heatgrid.states.state import Maps, State
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.ledger import Ledger, Points
@@ -104,6 +105,8 @@ class Heat:
             out.append("features are off: no column for feature (--map feature=COLUMN, or --areas FILE with x and y)")
         if self.state.session_ids is None and "event_id" in has and self.plan.dedupe is None:
             out.append(f"duplicates are not looked for: event ids are compared within a session; {finish.UNLOCK}")
+        if self.plan.retention and "user" not in has:
+            out.append("retention is off: no column for user (--map user=COLUMN)")
         if "users" in self.plan.distinct and "user" not in has:
             out.append("distinct users are off: no column for user (--map user=COLUMN)")
         return out + friction.refusals(self.state)
@@ -230,6 +233,16 @@ class Heat:
         """Transitions of ``pages`` or ``features``."""
         return finish_journeys.transitions_table(self.state, of)
 
+    def transition_matrix(self, of: str | None = None, top: int = 20) -> Matrix:
+        """Transitions as a matrix: from by to, the ``top`` most frequent of each."""
+        of = finish_journeys.chosen(self.state, "transitions", of)
+        rows, columns, counts, sessions = finish_journeys.transition_counts(self.state, of, top)
+        return Matrix(
+            rows, columns, counts, value="transitions", row_name=of.removesuffix("s"), column_name="the next",
+            sessions=sessions, n=self.state.totals["sessions"],
+            notes=[f"the {top} most frequent of each"] if max(len(rows), len(columns)) == top else [],
+        )  # fmt: skip
+
     @cached_property
     def paths(self) -> pa.Table:
         """Whole paths of sessions: path, steps, sessions, share, by sessions. Errors: UsageError HG1506."""
@@ -271,6 +284,11 @@ class Heat:
     def drop_offs(self) -> pa.Table:
         """Where sessions went that left the funnel: step, what (next page, last feature), name, sessions."""
         return finish_journeys.drop_offs_table(self.state)
+
+    @cached_property
+    def retention(self) -> pa.Table:
+        """Users that came back: cohort, after (days or weeks), users, returned, rate. Errors: UsageError HG1508."""
+        return finish_journeys.retention_table(self.state)
 
     # ---- maps
 
@@ -400,6 +418,16 @@ class Heat:
 
             options.setdefault("smooth", smooth)
         return map_picture(self.map(**chosen), path, ledger=self.ledger, **options)
+
+    def funnel_picture(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Draw the funnel as a PNG: the arguments of ``outputs.funnel_pictures.funnel_picture``."""
+        from heatgrid.outputs.funnel_pictures import funnel_picture
+
+        window, rules = self.plan.funnel_window_ms, ", ".join(f"strict {name}" for name in self.plan.strict)
+        n = f"n = {self.state.totals['sessions']:,} sessions · within {duration(window)}"
+        n += f" · {rules}" if rules else ""
+        footer = [*self.ledger.lines()[:1], f"min_sessions {self.plan.min_sessions}"]
+        return funnel_picture(self.funnel, path, **{"subtitle": n, "footer": footer} | options)
 
     def report(self, directory: str | os.PathLike[str], **options: Any) -> Path:
         """Write the report: index.html (self-contained), maps/*.png, tables, summary.json. Returns index.html."""

@@ -7,7 +7,9 @@ rows, sort, walk once.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from oracle.sessions import kind_of, page_of, percentile
 
@@ -169,3 +171,36 @@ def funnel(result, steps, window_ms, strict, ticks) -> tuple[list[dict], list[tu
     drops = [(k, "next page", name, c) for (k, name), c in went.items()]
     drops += [(k, "last feature", name, c) for (k, name), c in clicked.items()]
     return rows, sorted(drops)
+
+
+# ---- retention
+
+
+def retention(result, weekly) -> list[dict]:
+    """Rows (cohort, after, users, returned, rate) for each period a user was first seen in, up to the last of all."""
+    seen, all_periods = defaultdict(set), set()
+    for event in result["events"]:
+        all_periods.add(event["returns"])
+        if event["user"] is not None:
+            seen[event["user"]].add(event["returns"])
+    rows = []
+    for cohort in sorted({min(periods) for periods in seen.values()}):
+        users = [periods for periods in seen.values() if min(periods) == cohort]
+        for after in range((max(all_periods) - cohort).days // (7 if weekly else 1) + 1):
+            then = cohort + timedelta(weeks=after) if weekly else cohort + timedelta(days=after)
+            returned = sum(then in periods for periods in users)
+            rows.append({"cohort": label(cohort, weekly), "after": after, "users": len(users), "returned": returned,
+                         "rate": returned / len(users)})  # fmt: skip
+    return rows
+
+
+def label(day, weekly) -> str:
+    year, week, _ = day.isocalendar()
+    return f"{year:04d}-W{week:02d}" if weekly else day.isoformat()
+
+
+def local_day(time, ticks, tz, weekly) -> date:
+    """The local date of a time, or the Monday of its week."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time // ticks)
+    day = moment.astimezone(ZoneInfo(tz)).date()
+    return day - timedelta(days=day.weekday()) if weekly else day

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 import heatgrid
-from heatgrid.cli import demo, doctor, maps, plan, report, states, tables
+from heatgrid.cli import demo, doctor, journeys, maps, plan, report, states, tables
 from heatgrid.cli.options import spread
 from heatgrid.cli.text import put
 
@@ -29,12 +29,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "map": maps.map_,
     "features": tables.features,
     "pages": tables.pages,
+    "paths": journeys.paths,
+    "funnel": journeys.funnel,
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,
     "doctor": doctor.doctor,
 }
-_HEADINGS = ("Input", "Dump", "Result", "Table", "Which", "Looks", "Reading", "Counting", "Running", "Common")
+_HEADINGS = (
+    "Input", "Dump", "Result", "Table", "Journey", "Which", "Looks", "Reading", "Counting", "Running", "Common",
+)  # fmt: skip
 
 
 class Command(TyperCommand):

@@ -64,6 +64,14 @@ class Counting:
     frame: str | None = opt("--frame", "page|viewport", "What x and y are measured from [page].")
     areas: str | None = opt("--areas", "FILE", "Named rectangles (TOML, CSV): points in them get the name as feature.")
     distinct: list[str] = opt("--distinct", "users", "Also count distinct users (costs memory).", list)
+    transitions: list[str] = opt("--transitions", "pages,features", "How often one follows another in a session.", list)
+    paths: list[str] = opt("--paths", "pages,features", "Whole paths of sessions, and the step matrix.", list)
+    funnel: list[str] = opt(
+        "--funnel", "STEP", "A step of the funnel, in order: pageview:/pricing, or kind=click&feature=Sign up.", list
+    )
+    funnel_window: str | None = opt("--funnel-window", "TIME", "The longest way through the funnel [1d].")
+    strict: list[str] = opt("--strict", "order,increase", "As windowFunnel's strict_order, strict_increase.", list)
+    retention: str | None = opt("--retention", "day|week", "Users that come back (costs memory).")
     session_gap: str | None = opt("--session-gap", "TIME", "No event for so long ends a session, e.g. 30min.")
     idle: str | None = opt("--idle", "TIME", "The most that one pause adds to a time spent [30s].")
     lateness: str | None = opt("--lateness", "TIME", "How late rows may come without a sort [60s].")

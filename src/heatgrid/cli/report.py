@@ -11,6 +11,7 @@ from heatgrid.cli.work import heat_of, need
 
 LAYERS = ("clicks", "moves")
 PERIOD = "week"
+JOURNEYS = ("pages",)
 
 
 @dataclass(kw_only=True)
@@ -27,7 +28,14 @@ def report(
     """
     out = need(folder.out, "--out", "heatgrid report EVENTS -o report")
     heat = heat_of(
-        events, reading, counting, running, common, maps=names(counting.maps) or LAYERS, every=counting.every or PERIOD
+        events,
+        reading,
+        counting,
+        running,
+        common,
+        maps=names(counting.maps) or LAYERS,
+        every=counting.every or PERIOD,
+        transitions=names(counting.transitions) or JOURNEYS,
     )
     index = heat.report(out)
     if common.json:

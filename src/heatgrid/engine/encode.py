@@ -55,7 +55,7 @@ class Needs:
                 wanted.append("scroll_y")
         if "moves" in plan.maps or any(rule.counts == "move" for rule in plan.rules):
             wanted.append("pointer")
-        if "users" in plan.distinct:
+        if "users" in plan.distinct or plan.retention:
             wanted.append("user")
         if "session" not in available and "user" not in available:
             wanted = [name for name in wanted if name not in ("tab", "view", "seq")]
@@ -93,7 +93,9 @@ class Encoder:
             if area.page is not None:
                 self.pages.code_of_raw(area.page)
         self.funnel_codes = codes_of_steps(plan, self.kinds, self.pages, self.features)
-        self.has_users = "users" in plan.distinct and "user" in has
+        self.has_users = ("users" in plan.distinct or plan.retention is not None) and "user" in has
+        self.cohort_names = NameCodes()
+        self.cohorts = Periods(plan.retention, plan.tz, self.ticks, self.cohort_names) if plan.retention else None
         self.pointers = NameCodes(str.lower, null=NONE)
         self.touch_code = self.pointers.code("touch")
         self.segments = [
@@ -162,6 +164,8 @@ class Encoder:
             fresh("fixed")[:] = self._number(get, "fixed", n, null=0.0) != 0
         if self.periods is not None:
             self.periods.encode(cols["time"][lead:], ok, fresh("period"))
+        if self.cohorts is not None:
+            self.cohorts.encode(cols["time"][lead:], ok, fresh("cohort"))
         fresh("slot")
         return Block(n, lead, cols, ok, index, lo, hi, self.ledger.read)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,23 @@ def transitions_table(state: State, of: str | None = None) -> pa.Table:
         columns[name] = pa.array(found[kept, p], mask=found[kept, p] < 0)
     order = [("count", "descending"), ("from", "ascending"), ("to", "ascending")]
     return pa.table(columns).sort_by(order)
+
+
+def transition_counts(state: State, of: str, top: int) -> tuple[list[str], list[str], Ints, Ints]:
+    """(from names, to names, count, sessions) of the ``top`` nodes that are left, and come to, most often."""
+    rows = transitions_table(state, of).select(["from", "to", "count", "sessions"]).to_pylist()
+    sums: list[dict[str, int]] = [{}, {}]
+    for row in rows:
+        for total, way in zip(sums, ("from", "to"), strict=True):
+            total[row[way]] = total.get(row[way], 0) + row["count"]
+    shown = [sorted(total, key=lambda name, t=total: (-t[name], name))[:top] for total in sums]  # type: ignore[misc]
+    places = [{name: i for i, name in enumerate(names)} for names in shown]
+    found = np.zeros((2, len(shown[0]), len(shown[1])), np.int64)
+    for row in rows:
+        a, b = places[0].get(row["from"]), places[1].get(row["to"])
+        if a is not None and b is not None:
+            found[:, a, b] += row["count"], row["sessions"]
+    return shown[0], shown[1], found[0], found[1]
 
 
 def paths_table(state: State, of: str | None = None, top: int | None = None) -> pa.Table:
@@ -181,6 +199,50 @@ def drop_offs_table(state: State) -> pa.Table:
     rows = sorted((row for row in rows if row[3] >= k), key=lambda r: (r[0], r[1] != "next page", -r[3], r[2]))
     types = {"step": pa.int64(), "what": pa.string(), "name": pa.string(), "sessions": pa.int64()}
     return pa.table({name: pa.array([r[i] for r in rows], t) for i, (name, t) in enumerate(types.items())})
+
+
+def retention_table(state: State) -> pa.Table:
+    """cohort (day or week first seen), after (days or weeks), users (of the cohort), returned, rate.
+
+    Every ``after`` up to the last period of the input. Cohorts of fewer than min_sessions users are left out, fewer
+    that returned are null.
+    """
+    table = state.tables.get("retention")
+    if table is None or table.ids is None:
+        raise UsageError(
+            "retention was not counted", code="HG1508", where="retention",
+            hint="a user column (--map user=COLUMN)" if table else "retention='week' in the plan",
+        )  # fmt: skip
+    weekly = state.plan.retention == "week"
+    labels = [state.names["cohort"][code] for code in table.keys[:, 0].tolist()]
+    place = np.array([_ordinal(label, weekly) for label in labels], np.int64)
+    named = dict(zip(place.tolist(), labels, strict=True))
+    _, who = np.unique(table.ids[:, 1:], axis=0, return_inverse=True)
+    when = place[table.ids[:, 0]]
+    last = int(place.max(initial=0))
+    first = np.full(int(who.max(initial=-1)) + 1, last, np.int64)
+    np.minimum.at(first, who.reshape(-1), when)
+    rows: list[tuple[str, int, int, int | None]] = []
+    k = state.plan.min_sessions
+    cohorts, sizes = np.unique(first, return_counts=True)
+    for cohort, size in zip(cohorts.tolist(), sizes.tolist(), strict=True):
+        mine = first[who.reshape(-1)] == cohort
+        returned = np.bincount(when[mine] - cohort, minlength=last - cohort + 1).tolist()
+        if size >= k:
+            rows += [(named[cohort], n, size, None if 0 < r < k else r) for n, r in enumerate(returned)]
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    rate = [None if r is None else r / size for _, _, size, r in rows]
+    types = {"cohort": pa.string(), "after": pa.int64(), "users": pa.int64(), "returned": pa.int64()}
+    made = {name: pa.array(values, kind) for (name, kind), values in zip(types.items(), columns, strict=True)}
+    return pa.table(made | {"rate": pa.array(rate, pa.float64())})
+
+
+def _ordinal(label: str, weekly: bool) -> int:
+    """Days since the year 1, or weeks."""
+    if weekly:
+        year, week = label.split("-W")
+        return date.fromisocalendar(int(year), int(week), 1).toordinal() // 7
+    return date.fromisoformat(label).toordinal()
 
 
 def _most(state: State, thing: str, steps: int) -> tuple[list[str | None], list[int | None]]:

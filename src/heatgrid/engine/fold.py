@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import numpy as np
 
 from heatgrid.cpu import areas, columns, scan, sets
 from heatgrid.engine.block import Array, Block, Buffers
-from heatgrid.engine.crew import BEHIND, Crew
+from heatgrid.engine.crew import BEHIND, Crew, Member
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import RESOLVED, LateBuffer
 from heatgrid.engine.measures.friction import Friction
 from heatgrid.engine.measures.funnel import Funnel
 from heatgrid.engine.measures.journeys import Journeys
 from heatgrid.engine.measures.maps import MapMeasure
+from heatgrid.engine.measures.retention import Retention
 from heatgrid.engine.measures.usage import Usage
 from heatgrid.engine.sessions import Closer, Sessions
 from heatgrid.engine.sets import Sets
@@ -61,12 +63,16 @@ class Fold:
         self.frictions = self._frictions()
         self.journeys = self._journeys()
         self.funnels = [Funnel(plan, encoder, self._ms)] if plan.funnel_steps and encoder.has_sessions else []
-        measures = len(self.usages) + len(self.maps) + len(self.frictions) + len(self.journeys) + len(self.funnels)
-        self._crew = Crew(min(measures, threads) if threads > 1 else 0)
+        self.retentions = [Retention(encoder.has_users)] if plan.retention else []
+        measures = (*self.usages, *self.maps, *self.frictions, *self.journeys, *self.funnels, *self.retentions)
+        self._crew = Crew(min(len(measures), threads) if threads > 1 else 0)
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
         self._map_crew = [self._crew.hire(maps) for maps in self.maps]
         self._friction_crew = [self._crew.hire(friction) for friction in self.frictions]
-        self._journey_crew = [self._crew.hire(measure) for measure in (*self.journeys, *self.funnels)]
+        self._journey_crew: list[Member[Any]] = [
+            *map(self._crew.hire, self.journeys), *map(self._crew.hire, self.funnels)
+        ]  # fmt: skip
+        self._retention_crew = [self._crew.hire(measure) for measure in self.retentions]
         if self.sessions is not None:
             members: list[Closer] = [
                 *self._usage_crew, *self._map_crew, *self._friction_crew, *self._journey_crew,
@@ -81,7 +87,7 @@ class Fold:
     def _usages(self) -> list[Usage]:
         click = self.encoder.kinds.code("click")
         with_sessions = self.sessions is not None
-        users = self.encoder.has_users
+        users = self.encoder.has_users and "users" in self.plan.distinct
         keys = [(table, table.removesuffix("s")) for table in self.plan.tables]
         pairs = [(table, key, extra) for table, key in keys for extra in self._groupings()]
         return [
@@ -188,6 +194,8 @@ class Fold:
             friction.tell(friction.measure.fold, block, order, ready, roles, self.encoder.features.find(NONE))
         for journey in self._journey_crew:
             journey.tell(journey.measure.fold, block, order, ready)
+        for retention in self._retention_crew:
+            retention.tell(retention.measure.fold, block, order, ready)
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
@@ -233,11 +241,14 @@ class Fold:
         for funnel in self.funnels:
             tables |= funnel.tables()
         tables |= {f"transitions|{j.thing}s": j.transitions.table(j.thing) for j in self.journeys if j.transitions}
+        for retention in self.retentions:
+            tables["retention"] = retention.table(len(self.encoder.cohort_names.names))
         names = {
             "kind": list(self.encoder.kinds.names),
             "page": list(self.encoder.pages.names) if self.encoder.has_page else [ALL],
             "feature": list(self.encoder.features.names),
             "period": list(self.encoder.period_names.names),
+            "cohort": list(self.encoder.cohort_names.names),
         }
         for dim, codes in zip(self._segment_dims, self.encoder.segments, strict=True):
             names[dim] = list(codes.names)

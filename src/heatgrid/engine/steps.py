@@ -9,7 +9,9 @@ from heatgrid.engine.names import NameCodes
 from heatgrid.words.plan import Plan
 
 
-def codes_of_steps(plan: Plan, kinds: NameCodes, pages: NameCodes, features: NameCodes) -> tuple[Array, ...]:
+def codes_of_steps(
+    plan: Plan, kinds: NameCodes, pages: NameCodes, features: NameCodes
+) -> tuple[Array, Array, Array, Array]:
     """For each kind, page and feature the steps (bits) that a row of it may be of; last, those that any other may be.
 
     A row is of the steps that all three allow: three look-ups for all steps at once.
@@ -25,4 +27,5 @@ def codes_of_steps(plan: Plan, kinds: NameCodes, pages: NameCodes, features: Nam
                 steps[code] |= 1 << e
         found.append(steps)
         rest.append(free)
-    return (*found, np.array(rest, np.int64))
+    of_kind, of_page, of_feature = found
+    return of_kind, of_page, of_feature, np.array(rest, np.int64)

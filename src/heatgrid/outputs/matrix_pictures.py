@@ -213,6 +213,6 @@ class _Picture:
             lines.append(f"grey: fewer than {SMALL} sessions")
         if matrix.sessions is None:
             lines.append("the sessions behind a cell are not known here")
-        if matrix.value in ("sessions", "users"):
+        if matrix.value in ("sessions", "users") and matrix.column_name != "step":
             lines.append(f"distinct {matrix.value}: cells need not add up to their totals")
         return [*lines, *matrix.notes]

@@ -29,6 +29,9 @@ ROOM, NARROW_ROOM = (560, 1500), (324, 1500)
 """Pixels of a map within the page; a phone's page is not blown up to the width of a desktop's."""
 
 
+MOST_PATHS = 1000
+
+
 class Result(Protocol):
     """What a report is made of: ``heatgrid.Heat``, or anything that answers alike."""
 
@@ -45,6 +48,12 @@ class Result(Protocol):
     def layers(self) -> pa.Table: ...
     def map(self, layer: str = ..., *, page: str | None = ..., bucket: str | None = ..., fixed: bool = ...) -> Grid: ...
     def matrix(self, rows: str = ..., columns: str = ..., values: str = ...) -> Matrix: ...
+    def transition_matrix(self, of: str | None = ...) -> Matrix: ...
+    def steps_of(self, of: str | None = ...) -> Matrix: ...
+    def transitions_of(self, of: str | None = ...) -> pa.Table: ...
+    def paths_of(self, of: str | None = ..., top: int | None = ...) -> pa.Table: ...
+    @property
+    def funnel(self) -> pa.Table: ...
 
 
 @dataclass
@@ -72,6 +81,7 @@ class Content:
     features: pa.Table | None
     pages: pa.Table | None
     notes: list[str]
+    funnel: pa.Table | None = None
 
 
 def write_report(
@@ -107,7 +117,10 @@ def write_report(
             features=heat.features if "features" in heat.plan.tables else None,
             pages=heat.pages if "pages" in heat.plan.tables else None,
             notes=_off(heat.plan, heat.summary),
+            funnel=heat.funnel if heat.plan.funnel_steps and heat.summary.get("sessions") is not None else None,
         )
+        for name, journey in _journeys(heat, content.funnel):
+            write_table(journey, folder / f"{name}.csv")
         for name, table in (("features", content.features), ("pages", content.pages)):
             if table is not None:
                 write_table(table, folder / f"{name}.csv")
@@ -155,6 +168,24 @@ def _matrices(heat: Result) -> Iterator[Matrix]:
         for column in heat.plan.by:
             yield heat.matrix(rows=rows, columns=column, values=values if len(heat.plan.by) == 1 else "events")
 
+    if not counted:
+        return
+    for of in heat.plan.transitions:
+        yield heat.transition_matrix(of)
+    for of in heat.plan.paths:
+        yield heat.steps_of(of)
+
+
+def _journeys(heat: Result, funnel: pa.Table | None) -> Iterator[tuple[str, pa.Table]]:
+    """Tables of journeys that are files beside the page."""
+    if funnel is not None:
+        yield "funnel", funnel
+    if heat.summary.get("sessions") is not None:
+        for of in heat.plan.transitions:
+            yield f"transitions-{of}", heat.transitions_of(of)
+        for of in heat.plan.paths:
+            yield f"paths-{of}", heat.paths_of(of, top=MOST_PATHS)
+
 
 def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
     """What is not in this report, and the option or column that would bring it."""
@@ -167,6 +198,10 @@ def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
         off.append("segments are off: --by COLUMN")
     if not plan.area_list:
         off.append("areas are off: --areas FILE names rectangles of a page as features")
+    if not plan.funnel_steps:
+        off.append("the funnel is off: --funnel STEP for each step, such as --funnel pageview:/pricing")
+    if not plan.paths:
+        off.append("paths and the step matrix are off: --paths pages")
     if "moves" not in plan.maps:
         off.append("the map of pointer moves is off: --maps clicks,moves")
     return off

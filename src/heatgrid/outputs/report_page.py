@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from heatgrid.outputs.report_parts import (
+    funnel_section,
     level_styles,
     map_figure,
     matrix_section,
@@ -112,6 +113,8 @@ def _body(content: Content, cmap: str) -> list[str]:
     else:
         shown = f'<section><h2>The busiest map</h2><p class="n">of {_count(content.maps_in_all, "maps")}</p>'
         parts.append(f'<div class="hero">{matrices[0]}{shown}{map_figure(beside)}</section></div>')
+    if content.funnel is not None:
+        parts.append(funnel_section(content.funnel, sessions))
     parts.append(_maps(content, 0 if beside is None else 1))
     time_name = "time" if RICH & set(content.summary.get("kinds") or {}) else "time until next event"
     if content.features is not None and content.features.num_rows:
@@ -152,6 +155,8 @@ def _nav(content: Content) -> str:
     links = []
     if content.matrices:
         links.append(("matrix", "Usage matrix"))
+    if content.funnel is not None:
+        links.append(("funnel", "Funnel"))
     if content.maps:
         links.append(("maps", "Maps"))
     for name, rows in (("features", content.features), ("pages", content.pages)):

@@ -94,7 +94,7 @@ def _matrix_key(matrix: Matrix, part: Any) -> str:
     out = [f'<span class="key">0 {steps} {text(top)} (log scale)</span>']
     if (part < 0).any():
         out.append(f'<span class="key"><i class="few"></i>fewer than {SMALL} sessions</span>')
-    if matrix.value in ("sessions", "users"):
+    if matrix.value in ("sessions", "users") and matrix.column_name != "step":
         out.append(f"<span>distinct {matrix.value}: cells need not add up to totals</span>")
     for label, names, most in (("rows", matrix.rows, MOST_ROWS), ("columns", matrix.columns, MOST_COLUMNS)):
         if len(names) > most:
@@ -200,6 +200,38 @@ def usage_section(rows: pa.Table, thing: str, n: int | None, time_name: str) -> 
         f'<table class="list" id="{table_id}">'
         f'<thead><tr><th scope="col"><button>{thing}</button></th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody>'
         "</table></div></section>"
+    )
+
+
+def funnel_section(rows: pa.Table, n: int | None) -> str:
+    """The steps with bars, the times between them, and where those went who left."""
+    data = rows.to_pylist()
+    first = data[0]["sessions"] or 0
+    lines = []
+    for row in data:
+        value = row["sessions"]
+        shown, _ = share_text(value, first)
+        length = round(BARS * value / first) if value and first else 0
+        few = ' class="small"' if value is None or value < SMALL else ""
+        took = "–" if row["p50_ms"] is None or (value or 0) < SMALL else text(duration(row["p50_ms"]))
+        next_page, feature = (
+            "–" if row[name] is None else f"{text(row[name], 40)} ({row[many]:,})"
+            for name, many in (("next_page", "next_sessions"), ("last_feature", "last_sessions"))
+        )
+        count, left = ("–" if v is None else f"{v:,}" for v in (value, row["left"]))
+        lines.append(
+            f'<tr{few}>{name_cell(row["name"])}<td class="bar b{length}">{count}</td>'
+            f"<td>{shown}</td><td>{took}</td><td>{left}</td>"
+            f"<td>{next_page}</td><td>{feature}</td></tr>"
+        )
+    heads = ("sessions", "of the first step", "median since the step before", "left here", "most went to", "last click")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    of_n = "" if n is None else f"n = {n:,} sessions"
+    return (
+        f'<section id="funnel"><h2>Funnel</h2><p class="n">{of_n}</p>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="funnel"><table>'
+        f'<thead><tr><th scope="col">step</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        "</section>"
     )
 
 

@@ -23,6 +23,7 @@ FRAMES = ("page", "viewport")
 DISTINCT = ("users",)
 JOURNEYS = ("pages", "features")
 STRICT = ("order", "increase")
+RETURNS = ("day", "week")
 
 BUCKET_EDGES = (600, 1024, 1440)
 BUCKETS = ("0-600", "600-1024", "1024-1440", "1440+", "unknown")
@@ -59,6 +60,8 @@ class Plan:
     funnel_window_ms : the longest time from a chain's first step to its last.
     strict : ``order`` (a row of no step, or of a step too far on, ends the chain) and/or ``increase`` (later times
         only), as windowFunnel's options of these names.
+    retention : ``day`` or ``week`` in ``tz``: users that came back so long after they were first seen (costs memory by
+        user and period).
     kinds : {canonical kind: words of the source that mean it}, before the built-in synonyms.
     url_rules : turn URLs into page keys (ids, e-mails and queries dropped).
     time_range : (first, last) year accepted, half-open; rows outside are rejected as ``time``. ``None``: any.
@@ -91,6 +94,7 @@ class Plan:
     funnel: Sequence[Any] | str = ()
     funnel_window_ms: int = 86_400_000
     strict: Sequence[str] = ()
+    retention: str | None = None
     kinds: dict[str, Sequence[str]] | None = None
     url_rules: bool = True
     time_range: tuple[int, int] | None = (2000, 2101)
@@ -104,6 +108,7 @@ class Plan:
             _subset(self, name, allowed)
         object.__setattr__(self, "by", _names(self.by))
         _one_of("every", self.every, (None, *PERIODS))
+        _one_of("retention", self.retention, (None, *RETURNS))
         _one_of("frame", self.frame, FRAMES)
         _one_of("dedupe", self.dedupe, (None, "rows"))
         object.__setattr__(self, "areas", load_areas(self.areas))
