@@ -1,8 +1,8 @@
 """One cache line of numbers as a value in a leaf: 16 float32 or 8 float64, whatever registers the machine has.
 
 LLVM vectorises only innermost loops, so a plain loop over lanes keeps its sums in memory between two taps: such a
-direct filter took 1.3x (sigma 2) to 2.5x (sigma 8) the time. Here the sums stay in registers. Each lane is computed by itself, so a result's bits do not
-depend on the width of the registers that LLVM cuts a line into.
+direct filter took 1.3x (sigma 2) to 2.5x (sigma 8) the time. Here the sums stay in registers. Each lane is computed
+by itself, so a result's bits do not depend on the width of the registers that LLVM cuts a line into.
 """
 
 from __future__ import annotations
