@@ -191,14 +191,15 @@ def case(label: str, work: peers.Work, names: tuple[str, ...], args: argparse.Na
 
 
 def summary(seconds: dict[str, list[float]], n: int) -> dict[str, Any]:
-    """Medians, spread, and the ratio as the median of the rounds' ratios."""
+    """Medians, spread, the ratios of the medians, and the medians of the rounds' ratios."""
     own = [name for name in seconds if name.startswith("heatgrid")]
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     rivals = [name for name in seconds if name not in own and name != "floor"]
     return {
         "ns": {name: round(m / n * 1e9, 3) for name, m in medians.items()},
         "ns_least_most": {k: [round(f(t) / n * 1e9, 3) for f in (min, max)] for k, t in seconds.items()},
-        "times_heatgrid": {
+        "times_heatgrid": {name: round(m / medians["heatgrid"], 3) for name, m in medians.items()},
+        "times_in_a_round": {
             name: round(statistics.median(a / b for a, b in zip(t, seconds["heatgrid"], strict=True)), 3)
             for name, t in seconds.items()
         },

@@ -301,7 +301,7 @@ def test_the_selector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "FEW_MISSES", 0.1)
     assert name((1000, 1000)) == "parts x2"
     assert name((1000, 1000), limits=Limits(private_bytes=2_050_000)) == "private bytes x2, ahead"
-    assert name((200, 200)) == "private bytes x2"
+    assert name((300, 300)) == "private bytes x2"
     grid = hg.bin_points(x, y, shape=(10, 10), cell=0.1)
     assert str(grid.meta["variant"]).startswith("private")
     assert grid.meta["cells_by"] == "float32 product, checked"

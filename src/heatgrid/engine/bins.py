@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
+ALONE = 1 << 22
+"""Cells that are added up sooner than other threads are up: 0.5 ms a thread's counters, against 1 to 5."""
+
+
 class Counted(NamedTuple):
     values: npt.NDArray[np.int64] | Sparse
     """Flat: one number a cell; or only the cells that were hit."""
@@ -102,13 +106,14 @@ def _private(cuts: list[Cut], target: Target, choice: Choice) -> tuple[Array, in
     each(choice.threads, work)
     values = np.zeros(cells, np.int64)
     stretches = -(-cells // leaves.STRETCH)
-    edges = [min(stretches * k // choice.threads * leaves.STRETCH, cells) for k in range(choice.threads)] + [cells]
+    helpers = choice.threads if cells > ALONE else 1
+    edges = [min(stretches * k // helpers * leaves.STRETCH, cells) for k in range(helpers)] + [cells]
 
     def add(k: int) -> None:
         for one in final:
             _widen(one, choice, edges[k], values[edges[k] : edges[k + 1]])
 
-    each(choice.threads, add)
+    each(helpers, add)
     nowhere = np.zeros(place.SPREAD, np.int64)
     at = cells // leaves.STRETCH * leaves.STRETCH
     for one in final:

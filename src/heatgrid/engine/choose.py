@@ -33,7 +33,7 @@ FEW_LINES = 0.01
 IN_CACHE = 2
 """Grids of so many times L2 are still counted in private: half of the accesses hit."""
 LARGEST_PRIVATE = 1 << 30
-LARGEST_RUN = 1 << 20
+LARGEST_RUN = 1 << 18
 SMALLEST_RUN = 1 << 16
 SPARSE_FROM = 1 << 24
 """Cells of a stack up to which it is dense whatever its number of points."""
