@@ -134,6 +134,8 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "too few indices": lambda: coded(bytes([2]) + group(PICKS[:8], 2)),
     "a group longer than the page": lambda: coded(bytes([2]) + group(PICKS, 2)[:-1]),
     "a group of 2^61": lambda: coded(bytes([8]) + varint(1 << 62 | 1) + bytes(40)),
+    "groups of one and 2^61": lambda: coded(bytes([8]) + (varint(1 << 62 | 3) + bytes(8)) * 3),
+    "a group of 2^60 of no bits": lambda: coded(bytes([0]) + varint(1 << 61 | 1) + bytes(40)),
     "a group of 2^61 of no bits": lambda: coded(bytes([0]) + varint(1 << 62 | 1) + bytes(40)),
     "a run of none": lambda: coded(bytes([2]) + varint(0) + group(PICKS, 2)),
     "a group of none": lambda: coded(bytes([2]) + varint(1) + group(PICKS, 2)),
@@ -158,6 +160,9 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "levels of the least length": lambda: optional(LEVELS, length=-(1 << 31)),
     "levels cut off": lambda: optional(group([1] * N, 1)[:-1], length=3),
     "too few levels": lambda: optional(run(1, N - 1, 1)),
+    "levels that go on behind the page": lambda: only(
+        [page(varint(501) + bytes(9), 2000, PLAIN, levels=b"", length=1 << 20)], optional=True, rows=2000
+    ),
     "no levels": lambda: optional(b""),
     "no room for the length of levels": lambda: only([page(b"", N, PLAIN)], optional=True),
     "a level of 2": lambda: optional(varint(N << 1) + b"\2"),
