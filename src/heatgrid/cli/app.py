@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 import heatgrid
-from heatgrid.cli import demo, doctor, maps, plan, report, states, tables
+from heatgrid.cli import demo, doctor, friction, maps, plan, report, states, tables
 from heatgrid.cli.options import spread
 from heatgrid.cli.text import put
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "map": maps.map_,
     "features": tables.features,
     "pages": tables.pages,
+    "friction": friction.friction,
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,

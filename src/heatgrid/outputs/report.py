@@ -42,6 +42,10 @@ class Result(Protocol):
     def features(self) -> pa.Table: ...
     @property
     def pages(self) -> pa.Table: ...
+    @property
+    def rules(self) -> pa.Table: ...
+    @property
+    def friction(self) -> pa.Table: ...
     def layers(self) -> pa.Table: ...
     def map(self, layer: str = ..., *, page: str | None = ..., bucket: str | None = ..., fixed: bool = ...) -> Grid: ...
     def matrix(self, rows: str = ..., columns: str = ..., values: str = ...) -> Matrix: ...
@@ -72,6 +76,8 @@ class Content:
     features: pa.Table | None
     pages: pa.Table | None
     notes: list[str]
+    rules: pa.Table | None = None
+    friction: pa.Table | None = None
 
 
 def write_report(
@@ -107,8 +113,10 @@ def write_report(
             features=heat.features if "features" in heat.plan.tables else None,
             pages=heat.pages if "pages" in heat.plan.tables else None,
             notes=_off(heat.plan, heat.summary),
+            rules=heat.rules if heat.plan.friction else None,
+            friction=heat.friction if heat.plan.friction else None,
         )
-        for name, table in (("features", content.features), ("pages", content.pages)):
+        for name, table in (("features", content.features), ("pages", content.pages), ("friction", content.friction)):
             if table is not None:
                 write_table(table, folder / f"{name}.csv")
                 write_table(table, folder / f"{name}.parquet")
@@ -167,6 +175,8 @@ def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
         off.append("segments are off: --by COLUMN")
     if not plan.area_list:
         off.append("areas are off: --areas FILE names rectangles of a page as features")
+    if not plan.friction:
+        off.append("friction is off: --rule rage,error,quick_back, or --rules FILE")
     if "moves" not in plan.maps:
         off.append("the map of pointer moves is off: --maps clicks,moves")
     return off
