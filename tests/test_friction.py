@@ -10,9 +10,11 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pyarrow import csv
 
 import heatgrid as hg
 from answers import cells_of, differences, groupings, map_groupings, run_engine
+from heatgrid.cli import main
 from heatgrid.demo.generate import write
 from heatgrid.states.store import to_bytes
 from heatgrid.words.errors import HeatgridError, UsageError
@@ -44,6 +46,13 @@ ALL_RULES = (*PRESETS, *OWN)
 GAPS = (0, 0, 1, 99, 100, 299, 300, 301, 499, 500, 501, 999, 1000, 1001, 2499, 2500, 2501, 3000, 3001, 5000, 5001)
 STEPS = ((0, 0), (0, 0), (29, 0), (30, 0), (15, 15), (-14.5, 15), (18, 24), (18, 23.9), (50, 0), (0, -50), (0, 50.5),
          (-30, 0), (1e300, 0))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dump(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dump") / "events.parquet"
+    write(path, 200_000, seed=5)
+    return path
 
 
 @st.composite
@@ -459,6 +468,29 @@ def test_a_missing_file_an_unknown_name_and_two_of_one_name_are_refused(tmp_path
         assert caught.value.code == code
 
 
+def test_the_presets_are_the_published_ones():
+    rage = {"type": "repeat", "version": 1, "gap_ms": None, "span_ms": None, "radius_px": None, "metric": "l1",
+            "same_feature": False, "once": True, "restart": False}  # fmt: skip
+    dead = {"type": "follow", "version": 1, "kinds": ["input", "mutation", "navigation", "scroll", "selection"],
+            "followed": False}  # fmt: skip
+    want = {
+        "rage:posthog": rage | {"n": 3, "gap_ms": 1000, "radius_px": 30},
+        "rage:mixpanel": rage | {"n": 4, "gap_ms": 1000, "radius_px": 30, "metric": "l2", "restart": True},
+        "rage:datadog": rage | {"n": 4, "span_ms": 1000},
+        "rage:amplitude": rage | {"n": 4, "span_ms": 1000, "radius_px": 50, "metric": "box", "same_feature": True},
+        "rage:openreplay": rage | {"n": 3, "gap_ms": 300, "same_feature": True},
+        "dead:posthog": dead | {"within_ms": 2500},
+        "dead:amplitude": dead | {"within_ms": 3000},
+        "dead:mixpanel": dead | {"within_ms": 500},
+        "error": {"type": "follow", "version": 1, "kinds": ["error"], "within_ms": 1000, "followed": True},
+        "quick_back": {"type": "back", "version": 1, "within_ms": 5000},
+        "page_loop": {"type": "loop", "version": 1, "n": 3, "within_ms": 15_000},
+        "thrash": {"type": "thrash", "version": 1, "n": 21, "within_ms": 2000},
+    }
+    found = {name: rule.as_dict() for name, rule in PRESETS.items() if not name.endswith(":source")}
+    assert found == {name: {**rule, "name": name} for name, rule in want.items()}
+
+
 def test_rules_and_their_versions_are_part_of_the_plan():
     plans_ = [hg.Plan(), hg.Plan(friction="rage"), hg.Plan(friction=replace(PRESETS["rage:posthog"], version=2)),
               hg.Plan(friction=replace(PRESETS["rage:posthog"], n=4))]  # fmt: skip
@@ -466,14 +498,60 @@ def test_rules_and_their_versions_are_part_of_the_plan():
     assert hg.Plan(friction="rage").hash() == hg.Plan(friction=("rage:posthog",)).hash()
 
 
+# ---- command line and report -----------------------------------------------------------------------------------------
+
+
+def test_the_command_shows_totals_then_rows_and_names_what_is_off(dump, capfd):
+    assert main(["friction", str(dump), "--rule", "rage,rage:datadog,dead"]) == 0
+    out, err = capfd.readouterr()
+    totals, rows = out.split("\n\n")
+    assert [line.split()[0] for line in totals.splitlines()[-3:]] == ["rage:posthog", "rage:datadog", "dead:posthog"]
+    assert "checkout.apply-coupon" in rows
+    assert "dead:posthog is off: no rows of kind mutation" in err
+
+
+def test_the_command_writes_rows_and_takes_own_rules_and_saved_states(dump, tmp_path, capfd):
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[rules."rage:mine"]\nlike = "rage"\nn = 2\n[rules.unused]\nlike = "error"\n')
+    options = ["--rules", str(rules), "--rule", "rage,rage:mine", "-q"]
+    assert main(["friction", str(dump), *options, "-o", str(tmp_path / "f.csv")]) == 0
+    table = csv.read_csv(tmp_path / "f.csv")
+    assert set(table["rule"].to_pylist()) == {"rage:posthog", "rage:mine"}
+    assert main(["build", str(dump), *options, "-o", str(tmp_path / "x.heat")]) == 0
+    assert main(["friction", str(tmp_path / "x.heat"), "-q", "-o", str(tmp_path / "g.csv")]) == 0
+    assert (tmp_path / "g.csv").read_bytes() == (tmp_path / "f.csv").read_bytes()
+    assert main(["map", str(dump), "--layer", "rage:mine", *options[:2], "-q", "-o", str(tmp_path / "m.png")]) == 0
+    capfd.readouterr()
+    assert main(["friction", str(dump), "--rules", str(rules), "-q", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert {row["rule"] for row in told["rows"]} == {"rage:mine", "unused"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("friction", "x", "--rule", "rgae"), 2, "HG1151"),
+        (("friction", "x", "--rules", "no.toml"), 3, "HG2120"),
+        (("map", "x", "--layer", "rage:posthg", "-o", "m.png"), 2, "rage:posthog"),
+    ],
+)
+def test_mistakes_of_rules_are_named(words, code, said, capfd):
+    assert main(list(words)) == code
+    assert said in capfd.readouterr().err
+
+
+def test_the_report_has_a_section_of_the_rules_that_it_can_serve(dump, tmp_path):
+    hg.run(hg.read(dump), friction=("rage", "dead")).report(tmp_path / "r")
+    page = (tmp_path / "r" / "index.html").read_text()
+    assert 'id="friction"' in page
+    assert "rage:posthog: " in page
+    assert "dead:posthog is off" in page
+    assert (tmp_path / "r" / "friction.csv").exists()
+    hg.run(hg.read(dump)).report(tmp_path / "s")
+    assert 'id="friction"' not in (tmp_path / "s" / "index.html").read_text()
+
+
 # ---- another engine -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def dump(tmp_path_factory):
-    path = tmp_path_factory.mktemp("dump") / "events.parquet"
-    write(path, 200_000, seed=5)
-    return path
 
 
 @pytest.mark.parametrize("rule", [name for name in PRESETS if name.startswith("rage") and name != "rage:source"])

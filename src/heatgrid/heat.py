@@ -140,6 +140,11 @@ class Heat:
 
         Errors: UsageError HG1501 if the plan has no such table.
         """
+        if thing == "friction" and not self.plan.friction:
+            raise UsageError(
+                "the plan has no friction rules", code="HG1501", where="friction",
+                hint="friction=('rage', 'error') in the plan, --rule rage,error",
+            )  # fmt: skip
         name = finish.table_name(self.state, thing, by and bool(self.plan.by), every and self.plan.every is not None)
         if thing == "friction":
             table = finish.friction_table(self.state, name)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 import heatgrid
-from heatgrid.cli import demo, doctor, journeys, maps, plan, report, states, tables
+from heatgrid.cli import demo, doctor, friction, journeys, maps, plan, report, states, tables
 from heatgrid.cli.options import spread
 from heatgrid.cli.text import put
 
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pages": tables.pages,
     "paths": journeys.paths,
     "funnel": journeys.funnel,
+    "friction": friction.friction,
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,

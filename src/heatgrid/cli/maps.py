@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.text import clean, say
 from heatgrid.cli.values import one_of, pairs
-from heatgrid.cli.work import heat_of, need
+from heatgrid.cli.work import heat_of, need, rules_of
 from heatgrid.words.errors import InputError
 
 if TYPE_CHECKING:
     from heatgrid.heat import Heat
+    from heatgrid.words.friction import Rule
 
 SCALES = ("log", "linear", "eq")
 
@@ -23,7 +25,7 @@ SCALES = ("log", "linear", "eq")
 class Which:
     """Which of the maps of a run."""
 
-    layer: str = opt("--layer", "NAME", "clicks or moves [clicks].", "clicks")
+    layer: str = opt("--layer", "NAME", "clicks, moves, or a friction rule (rage:posthog) [clicks].", "clicks")
     page: str | None = opt("--page", "PAGE", "Whose map [the busiest page].")
     bucket: str | None = opt("--bucket", "WIDTHS", "0-600, 600-1024, 1024-1440, 1440+ or unknown [the busiest].")
     fixed: bool = opt("--fixed", "", "The layer of sticky targets, in window px.", False)
@@ -60,10 +62,17 @@ def map_(
 
     -o map.png draws it; .npz is the dense array; .parquet .csv .arrow .json hold the cells that are not zero.
     """
+    from heatgrid.words.plan import LAYERS
+
     path = need(result.out, "--out", "heatgrid map EVENTS -o map.png")
-    _check(which, looks)
+    rules = rules_of(counting)
+    _check(which, looks, rules)
+    drawn = which.layer in LAYERS
+    if not drawn:
+        rules = rules or (which.layer,)
     heat = heat_of(
-        events, reading, counting, running, common, maps=(which.layer,), tables=(),
+        events, reading, counting, running, common, maps=(which.layer if drawn else "clicks",), tables=(),
+        friction=rules if not drawn else (),
         moves_sessions=which.layer == "moves" and which.values == "sessions",
     )  # fmt: skip
     page = which.page
@@ -87,10 +96,12 @@ def map_(
     summary.tell(heat, common.quiet, None if path == "-" else path)
 
 
-def _check(which: Which, looks: Looks) -> None:
+def _check(which: Which, looks: Looks, rules: Sequence[str | Rule]) -> None:
+    from heatgrid.words.friction import PRESETS
     from heatgrid.words.plan import BUCKETS, LAYERS
 
-    one_of(which.layer, "--layer", LAYERS)
+    own = [rule if isinstance(rule, str) else rule.name for rule in rules]
+    one_of(which.layer, "--layer", (*LAYERS, *dict.fromkeys(own or PRESETS)))
     one_of(which.values, "--values", ("events", "sessions"))
     one_of(looks.scale, "--scale", SCALES)
     if which.bucket is not None:

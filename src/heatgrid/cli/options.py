@@ -76,6 +76,10 @@ class Counting:
     idle: str | None = opt("--idle", "TIME", "The most that one pause adds to a time spent [30s].")
     lateness: str | None = opt("--lateness", "TIME", "How late rows may come without a sort [60s].")
     dedupe: str | None = opt("--dedupe", "rows", "Rows equal in every column count once in a session.")
+    rule: list[str] = opt(
+        "--rule", "NAME,...", "Friction rules: rage, rage:datadog, dead, error, quick_back, ...", list
+    )
+    rules: str | None = opt("--rules", "FILE", "Own friction rules (TOML); --rule picks from them.")
     min_sessions: int | None = opt("--min-sessions", "N", "Cells and rows of fewer sessions are withheld [0].")
 
 

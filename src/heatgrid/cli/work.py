@@ -14,6 +14,7 @@ from heatgrid.words.errors import QualityError, UsageError
 if TYPE_CHECKING:
     from heatgrid.heat import Heat
     from heatgrid.sources.events import Events
+    from heatgrid.words.friction import Rule
     from heatgrid.words.ledger import Ledger
     from heatgrid.words.plan import Plan
 
@@ -47,6 +48,7 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
         "lateness_ms": values.duration(counting.lateness, "--lateness"),
         "dedupe": counting.dedupe,
         "min_sessions": counting.min_sessions,
+        "friction": rules_of(counting),
         "kinds": values.kinds(reading.kind),
         "tz": reading.tz,
     }
@@ -56,6 +58,17 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
     for layer in asked.get("maps", ()):
         values.one_of(layer, "--maps", LAYERS)
     return Plan(**(asked | set_by_command))
+
+
+def rules_of(counting: Counting) -> tuple[str | Rule, ...]:
+    """The friction rules asked for: presets by name, own ones from their file; all of the file where none is named."""
+    chosen = values.names(counting.rule)
+    if counting.rules is None:
+        return chosen
+    from heatgrid.words.friction import load_rules
+
+    own = {rule.name: rule for rule in load_rules(counting.rules)}
+    return tuple(own.get(name, name) for name in chosen or own)
 
 
 def events_of(events: Sequence[str], reading: Reading) -> Events:

@@ -49,8 +49,10 @@ class Needs:
         wanted = ["time", "seq", "session", "tab", "view", "page", "kind", "feature", "event_id", "count"]
         if "session" not in available:
             wanted.append("user")
+        if plan.maps or plan.area_list:
+            wanted.append("viewport_w")
         if plan.maps or plan.area_list or plan.friction:
-            wanted += ["x", "y", "viewport_w", "fixed"]
+            wanted += ["x", "y", "fixed"]
             if plan.frame == "viewport":
                 wanted.append("scroll_y")
         if "moves" in plan.maps or any(rule.counts == "move" for rule in plan.rules):

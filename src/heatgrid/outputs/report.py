@@ -45,6 +45,10 @@ class Result(Protocol):
     def features(self) -> pa.Table: ...
     @property
     def pages(self) -> pa.Table: ...
+    @property
+    def rules(self) -> pa.Table: ...
+    @property
+    def friction(self) -> pa.Table: ...
     def layers(self) -> pa.Table: ...
     def map(self, layer: str = ..., *, page: str | None = ..., bucket: str | None = ..., fixed: bool = ...) -> Grid: ...
     def matrix(self, rows: str = ..., columns: str = ..., values: str = ...) -> Matrix: ...
@@ -82,6 +86,8 @@ class Content:
     pages: pa.Table | None
     notes: list[str]
     funnel: pa.Table | None = None
+    rules: pa.Table | None = None
+    friction: pa.Table | None = None
 
 
 def write_report(
@@ -118,10 +124,12 @@ def write_report(
             pages=heat.pages if "pages" in heat.plan.tables else None,
             notes=_off(heat.plan, heat.summary),
             funnel=heat.funnel if heat.plan.funnel_steps and heat.summary.get("sessions") is not None else None,
+            rules=heat.rules if heat.plan.friction else None,
+            friction=heat.friction if heat.plan.friction else None,
         )
         for name, journey in _journeys(heat, content.funnel):
             write_table(journey, folder / f"{name}.csv")
-        for name, table in (("features", content.features), ("pages", content.pages)):
+        for name, table in (("features", content.features), ("pages", content.pages), ("friction", content.friction)):
             if table is not None:
                 write_table(table, folder / f"{name}.csv")
                 write_table(table, folder / f"{name}.parquet")
@@ -202,6 +210,8 @@ def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
         off.append("the funnel is off: --funnel STEP for each step, such as --funnel pageview:/pricing")
     if not plan.paths:
         off.append("paths and the step matrix are off: --paths pages")
+    if not plan.friction:
+        off.append("friction is off: --rule rage,error,quick_back, or --rules FILE")
     if "moves" not in plan.maps:
         off.append("the map of pointer moves is off: --maps clicks,moves")
     return off

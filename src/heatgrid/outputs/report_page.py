@@ -121,6 +121,7 @@ def _body(content: Content, cmap: str) -> list[str]:
         parts.append(usage_section(content.features, "feature", sessions, time_name))
     if content.pages is not None and content.pages.num_rows:
         parts.append(usage_section(content.pages, "page", sessions, time_name))
+    parts.append(_friction(content))
     parts += matrices[1:]
     parts += [_ledger(content), _off(content), _definitions(), "</main>", _footer(content)]
     parts.append(
@@ -162,6 +163,8 @@ def _nav(content: Content) -> str:
     for name, rows in (("features", content.features), ("pages", content.pages)):
         if rows is not None and rows.num_rows:
             links.append((name, name.capitalize()))
+    if content.rules is not None:
+        links.append(("friction", "Friction"))
     links += [("ledger", "Ledger"), ("off", "What is off"), ("definitions", "Definitions")]
     items = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)
     return f'<nav aria-label="sections">{items}</nav>'
@@ -180,6 +183,28 @@ def _maps(content: Content, shown: int) -> str:
     return (
         f'<section id="maps"><h2>Maps</h2><p class="n">The {len(content.maps)} with the most events{above}{left}. '
         f'Each has its own colour scale.</p><div class="maps">{figures}</div></section>'
+    )
+
+
+def _friction(content: Content) -> str:
+    """A line a rule: all that it flagged, and where most; rules that are off stand with the rest that is."""
+    if content.rules is None or content.friction is None:
+        return ""
+    rows, items = content.friction.to_pylist(), []
+    for rule in content.rules.to_pylist():
+        if rule["flagged"] is None:
+            continue
+        line = (
+            f"{rule['rule']}: {rule['flagged']:,} of {rule['considered']:,}, in {_count(rule['sessions'], 'sessions')}"
+        )
+        most = max((row for row in rows if row["rule"] == rule["rule"]), key=lambda row: row["flagged"], default=None)
+        if most and most["flagged"]:
+            line += f"; most on {most['page']}, {most['feature']}: {most['flagged']:,}"
+        items.append(f'<li title="{text(rule["parameters"], 200)}">{text(line, 300)}</li>')
+    told = "".join(items) or "<li>no rule that this input can serve</li>"
+    return (
+        '<section id="friction"><h2>Friction</h2><p class="n">What each rule flags, of the clicks, page views or '
+        f'pointer moves that it looks at.</p><div class="plain"><ul>{told}</ul></div></section>'
     )
 
 

@@ -77,6 +77,11 @@ class Places:
             new = np.array([known.setdefault(key, len(known)) for key in keys], np.int32)
             self.groups[g] = np.concatenate([self.groups[g], new])
 
+    @property
+    def sizes(self) -> list[int]:
+        """How many groups each grouping has."""
+        return [len(known) for known in self._known]
+
     def keys(self, grouping: int) -> Array:
         """The columns of each group."""
         width = len(self._columns[grouping])
@@ -233,7 +238,7 @@ class Friction:
             c["feature"], c["x"].view(np.int64), c["y"].view(np.int64), c["bucket"], c["fixed"], c["width"],
             c["weight"], c["pointer"], self._touch, place, role_of_kind, self._records,
         )  # fmt: skip
-        groups = [int(g.max(initial=-1)) + 1 for g in self.places.groups]
+        groups = self.places.sizes
         for rule in self.rules:
             rule.room(len(self.places.parts), groups)
             at, reason = 0, friction.NO_OUT
