@@ -55,6 +55,10 @@ class LazyEvent:
 class OnDevice(np.ndarray):
     """Marks arrays of the device, so that host arrays that stray into a launch are found out."""
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.ctypes.data, False), "version": 3}
+
 
 @dataclass
 class EmulatedDevice:
@@ -90,9 +94,7 @@ class EmulatedDevice:
         return array
 
     def adopt(self, data: object) -> Any | None:
-        if isinstance(data, OnDevice):
-            return data
-        return None if not hasattr(data, "__cuda_array_interface__") else data.on_device  # the tests' own stand-in
+        return data if isinstance(data, OnDevice) else getattr(data, "on_device", None)
 
     def staging(self, n: int, dtype: Any) -> np.ndarray:
         self.staged.append(np.empty(n, dtype))

@@ -60,6 +60,12 @@ class Device(Protocol):
     def adopt(self, data: object) -> Any | None:
         """An array that is on the device already, by its protocols and without a copy; None if `data` is none."""
 
+    def wrap(self, pointer: int, n: int, dtype: npt.DTypeLike, owner: object) -> Any:
+        """Memory of the device that belongs to `owner`, as an array."""
+
+    def wait_for(self, event: int) -> None:
+        """The host waits for a CUDA event of another library."""
+
     def staging(self, n: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Host memory that copies without the driver's own buffer."""
 
