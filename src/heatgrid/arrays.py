@@ -113,9 +113,10 @@ def bin_points(
         else:
             meta = choice.meta | {"variant": done.variant} | more
             facts = (box, done.used, done.outside, done.invalid)
-            if isinstance(done.values, np.ndarray):
-                return Grid(done.values.reshape(dims), *facts, unit=unit, meta=meta)
-            return DeviceGrid(done.values.reshape(dims), choice.device.download, *facts, unit=unit, meta=meta)
+            values = done.values.reshape(dims)
+            if done.on_device:
+                return DeviceGrid(values, choice.device.download, *facts, unit=unit, meta=meta)
+            return Grid(values, *facts, unit=unit, meta=meta)
     limits = Limits(private_bytes=min(LARGEST_PRIVATE, available_bytes() // 4))
     found = count_points(spans, target, count, limits)
     return Grid(

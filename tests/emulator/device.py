@@ -6,6 +6,7 @@ that no event promises, gives a wrong answer here as it could on a device.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,8 @@ class EmulatedDevice:
     traced: list[Any] | None = None
     streams: list[LazyStream] = field(default_factory=list)
     staged: list[np.ndarray] = field(default_factory=list)
+    owners: list[object] = field(default_factory=list)
+    awaited: list[int] = field(default_factory=list)
     uploads: int = 0
     held: int = 0
 
@@ -95,6 +98,16 @@ class EmulatedDevice:
 
     def adopt(self, data: object) -> Any | None:
         return data if isinstance(data, OnDevice) else getattr(data, "on_device", None)
+
+    def wrap(self, pointer: int, n: int, dtype: Any, owner: object) -> Any:
+        kind = np.dtype(dtype)
+        memory = (ctypes.c_char * (n * kind.itemsize)).from_address(pointer)
+        array = np.frombuffer(memory, kind, n).view(OnDevice)
+        self.owners.append(owner)
+        return array
+
+    def wait_for(self, event: int) -> None:
+        self.awaited.append(event)
 
     def staging(self, n: int, dtype: Any) -> np.ndarray:
         self.staged.append(np.empty(n, dtype))

@@ -46,6 +46,7 @@ class Counted(NamedTuple):
     outside: int
     invalid: int
     variant: str
+    on_device: bool
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class _Count:
             )  # fmt: skip
         kind = "weighted" if self.weighted else f"shared {self.layout.width}-bit" if self.layout else "global"
         variant = f"{kind}, {len(parts)} parts" if len(parts) > 1 else kind
-        return Counted(values, self.n - outside - invalid, outside, invalid, variant)
+        return Counted(values, self.n - outside - invalid, outside, invalid, variant, len(parts) == 1)
 
     def _parts(self) -> list[kernels.Part]:
         """The cells in as few launches over all points as memory allows."""
