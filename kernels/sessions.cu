@@ -30,7 +30,7 @@ HEATGRID_LEAF u32 same_digit(u32 digit, bool takes_part) {
   return same;
 }
 
-// The sum over the threads before this one. parts: a word a warp.
+// The sum over the threads before this one. parts: a word a warp; a barrier must lie between two calls.
 HEATGRID_LEAF u32 sum_before(u32 value, u32* parts) {
   const u32 warp = threadIdx.x / WARP;
   u32 sum = value;
@@ -42,7 +42,6 @@ HEATGRID_LEAF u32 sum_before(u32 value, u32* parts) {
   __syncthreads();
   u32 base = 0;
   for (u32 w = 0; w < warp; ++w) base += parts[w];
-  __syncthreads();
   return base + sum - value;
 }
 
@@ -231,7 +230,6 @@ extern "C" __global__ void __launch_bounds__(1024) sort_scan(u32* histogram, u64
     if (threadIdx.x == blockDim.x - 1) carried[0] = sum + value;
     __syncthreads();
     before = carried[0];
-    __syncthreads();
   }
 }
 

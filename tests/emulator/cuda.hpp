@@ -1,8 +1,8 @@
 // CUDA's execution model for a host compiler, enough of it to run kernels/*.cu as they are.
 //
-// A launch runs block by block. In fiber mode all threads of a block are fibers of the calling thread: one runs until
-// it waits, then the next one in an order that the seed draws, so a missing barrier gives a wrong answer that can be
-// repeated. In thread mode each is an operating system's thread and two blocks run at the same time, for
+// A launch runs block by block. In fiber mode all threads of a block are fibers of the calling thread. One warp runs as
+// far as it comes, then the next one in an order that the seed draws, so a missing barrier gives a wrong answer that can
+// be repeated. In thread mode each is an operating system's thread and two blocks run at the same time, for
 // ThreadSanitizer and AddressSanitizer. Warp collectives wait for the lanes of their mask; a barrier that some threads
 // of the block never reach, or reach in two places, is an error. Shared memory is filled with garbage before each block
 // and has exactly the size asked for.
@@ -39,6 +39,17 @@
 #define __syncthreads() ::emulator::sync_block(__LINE__)
 #define __syncwarp(...) ::emulator::sync_warp(::emulator::mask_of(__VA_ARGS__))
 
+#ifdef __SANITIZE_THREAD__
+extern "C" {
+void AnnotateIgnoreSyncBegin(const char*, int);
+void AnnotateIgnoreSyncEnd(const char*, int);
+void AnnotateIgnoreReadsBegin(const char*, int);
+void AnnotateIgnoreReadsEnd(const char*, int);
+void AnnotateIgnoreWritesBegin(const char*, int);
+void AnnotateIgnoreWritesEnd(const char*, int);
+}
+#endif
+
 namespace emulator {
 
 constexpr unsigned WARP = 32;
@@ -65,7 +76,15 @@ struct Barrier {
   unsigned long generation = 0;
 };
 
+// What a thread holds to arrive somewhere. Each warp has its own: a lock that all share would order, for a sanitizer,
+// what nothing orders on a device.
+struct Gate {
+  std::mutex mutex;
+  std::condition_variable moved;
+};
+
 struct Warp {
+  std::unique_ptr<Gate> gate{new Gate};
   std::map<unsigned, Barrier> barriers;  // by mask
   std::uint64_t slot[WARP] = {};
   unsigned alive = 0;
@@ -97,8 +116,7 @@ struct Block {
   unsigned running;
   std::map<const void*, std::unique_ptr<char[]>> shared;
   std::unique_ptr<char[]> dynamic;
-  std::mutex mutex;
-  std::condition_variable moved;
+  Gate gate;
   ucontext_t scheduler{};
   std::string error;
 
@@ -144,18 +162,18 @@ inline thread_local Thread* self = nullptr;
 // ---- waiting -------------------------------------------------------------------------------------------------------
 
 // Arrive at the barrier and wait for the others.
-inline void meet(Barrier& barrier, unsigned expected, std::unique_lock<std::mutex>& lock) {
+inline void meet(Barrier& barrier, unsigned expected, Gate& gate, std::unique_lock<std::mutex>& lock) {
   Thread& me = *self;
   Block& block = *me.block;
   const unsigned long generation = barrier.generation;
   if (++barrier.arrived == expected) {
     barrier.arrived = 0;
     ++barrier.generation;
-    if (block.launch.real_threads) block.moved.notify_all();
+    if (block.launch.real_threads) gate.moved.notify_all();
     return;
   }
   if (block.launch.real_threads) {
-    if (!block.moved.wait_for(lock, PATIENCE, [&] { return barrier.generation != generation; })) {
+    if (!gate.moved.wait_for(lock, PATIENCE, [&] { return barrier.generation != generation; })) {
       fail("a barrier that the other threads do not reach");
     }
     return;
@@ -166,40 +184,60 @@ inline void meet(Barrier& barrier, unsigned expected, std::unique_lock<std::mute
   self->waits_for = nullptr;
 }
 
-inline std::unique_lock<std::mutex> guard() {
-  Block& block = *self->block;
-  return block.launch.real_threads ? std::unique_lock<std::mutex>(block.mutex) : std::unique_lock<std::mutex>();
+inline std::unique_lock<std::mutex> enter(Gate& gate) {
+  return self->block->launch.real_threads ? std::unique_lock<std::mutex>(gate.mutex) : std::unique_lock<std::mutex>();
 }
 
 inline void sync_block(int line) {
   Block& block = *self->block;
-  auto lock = guard();
+  auto lock = enter(block.gate);
   if (block.running != block.threads.size()) fail("__syncthreads after a thread of the block has returned");
   if (block.barrier.arrived == 0) block.barrier_line = line;
   if (block.barrier_line != line) fail("__syncthreads in two places at once");
-  meet(block.barrier, block.running, lock);
+  meet(block.barrier, block.running, block.gate, lock);
 }
 
 inline unsigned mask_of(unsigned mask = ALL) { return mask; }
 
 inline void meet_lanes(unsigned mask, std::unique_lock<std::mutex>& lock) {
   const Thread& me = *self;
+  Warp& warp = me.warp();
   if (!(mask >> me.lane() & 1)) fail("a warp collective by a lane that its mask does not name");
-  if (mask & ~me.warp().alive) fail("a warp collective that names a lane which is not there");
-  meet(me.warp().barriers[mask], static_cast<unsigned>(__builtin_popcount(mask)), lock);
+  if (mask & ~warp.alive) fail("a warp collective that names a lane which is not there");
+  meet(warp.barriers[mask], static_cast<unsigned>(__builtin_popcount(mask)), *warp.gate, lock);
 }
 
 inline void sync_warp(unsigned mask) {
-  auto lock = guard();
+  auto lock = enter(*self->warp().gate);
   meet_lanes(mask, lock);
 }
+
+// Collectives hand values over and order nothing else: only __syncwarp and __syncthreads do. So ThreadSanitizer is told
+// not to see how they wait.
+struct Unordered {
+#ifdef __SANITIZE_THREAD__
+  Unordered() {
+    AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  ~Unordered() {
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+    AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+  }
+#else
+  ~Unordered() {}
+#endif
+};
 
 // Every lane of the mask gives a value; `read` sees all of them.
 template <typename T, typename Read>
 auto exchange(unsigned mask, T value, Read read) {
   static_assert(sizeof(T) <= sizeof(std::uint64_t), "values of up to 8 bytes");
-  auto lock = guard();
+  const Unordered handing_over;
   Warp& warp = self->warp();
+  auto lock = enter(*warp.gate);
   std::memcpy(&warp.slot[self->lane()], &value, sizeof value);
   meet_lanes(mask, lock);
   const auto got = read([&](unsigned lane) {
@@ -215,7 +253,7 @@ auto exchange(unsigned mask, T value, Read read) {
 
 template <typename T>
 T* shared(const void* declaration, std::size_t n) {
-  auto lock = guard();
+  auto lock = enter(self->block->gate);
   auto& memory = self->block->shared[declaration];
   if (!memory) memory = Block::garbage(n * sizeof(T));
   return reinterpret_cast<T*>(memory.get());
@@ -237,6 +275,13 @@ struct Work {
 
 inline thread_local Work work{};
 
+// 0: as they are, 1: backwards, else shuffled.
+template <typename T>
+void turn(std::vector<T>& order, unsigned seed, std::mt19937& random) {
+  if (seed == 1) std::reverse(order.begin(), order.end());
+  if (seed > 1) std::shuffle(order.begin(), order.end(), random);
+}
+
 inline void fiber_main() {
   work.call(work.args);
   Thread& me = *self;
@@ -245,8 +290,25 @@ inline void fiber_main() {
   setcontext(&me.block->scheduler);
 }
 
+// Resume each fiber of a warp that need not wait, again and again while one moves on.
+inline bool run_warp(Block& block, const std::vector<Thread*>& lanes) {
+  volatile bool moved = false;  // volatile: a fiber may come back here by setcontext
+  volatile bool again = true;
+  while (again) {
+    again = false;
+    for (Thread* thread : lanes) {
+      if (thread->done || (thread->waits_for && thread->waits_for->generation == thread->since)) continue;
+      moved = again = true;
+      self = thread;
+      swapcontext(&block.scheduler, &thread->context);
+      if (!block.error.empty()) return false;
+    }
+  }
+  return moved;
+}
+
 inline void run_fibers(Block& block, std::mt19937& random) {
-  std::vector<Thread*> order;
+  std::vector<std::vector<Thread*>> order(block.warps.size());
   for (Thread& thread : block.threads) {
     thread.stack.reset(new char[STACK]);
     getcontext(&thread.context);
@@ -254,22 +316,18 @@ inline void run_fibers(Block& block, std::mt19937& random) {
     thread.context.uc_stack.ss_size = STACK;
     thread.context.uc_link = nullptr;
     makecontext(&thread.context, fiber_main, 0);
-    order.push_back(&thread);
+    order[thread.rank / WARP].push_back(&thread);
   }
-  if (block.launch.seed == 1) std::reverse(order.begin(), order.end());
-  if (block.launch.seed > 1) std::shuffle(order.begin(), order.end(), random);
-  volatile bool progress = true;  // volatile: a fiber may come back here by setcontext
-  while (block.running != 0 && block.error.empty() && progress) {
-    progress = false;
-    for (Thread* thread : order) {
-      if (thread->done || (thread->waits_for && thread->waits_for->generation == thread->since)) continue;
-      progress = true;
-      self = thread;
-      swapcontext(&block.scheduler, &thread->context);
-      if (!block.error.empty()) return;
-    }
+  for (auto& lanes : order) turn(lanes, block.launch.seed, random);
+  turn(order, block.launch.seed, random);
+  bool moved = true;
+  while (block.running != 0 && block.error.empty() && moved) {
+    moved = false;
+    for (const auto& lanes : order) moved |= block.error.empty() && run_warp(block, lanes);
   }
-  if (block.running != 0) block.error = "threads wait for others that never come (block " + std::to_string(block.index.x) + ")";
+  if (block.running != 0 && block.error.empty()) {
+    block.error = "threads wait for others that never come (block " + std::to_string(block.index.x) + ")";
+  }
 }
 
 inline void run_threads(Block& block, Work given) {
@@ -278,7 +336,7 @@ inline void run_threads(Block& block, Work given) {
     team.emplace_back([&thread, &block, given] {
       self = &thread;
       given.call(given.args);
-      std::unique_lock<std::mutex> lock(block.mutex);
+      std::unique_lock<std::mutex> lock(block.gate.mutex);
       --block.running;
     });
   }
@@ -302,8 +360,7 @@ inline std::string run(const Launch& launch, Call call, void** args) {
   std::mt19937 random(launch.seed);
   std::vector<unsigned> order(blocks);
   for (unsigned b = 0; b < blocks; ++b) order[b] = b;
-  if (launch.seed == 1) std::reverse(order.begin(), order.end());
-  if (launch.seed > 1) std::shuffle(order.begin(), order.end(), random);
+  turn(order, launch.seed, random);
   work = given;
   for (const unsigned b : order) {
     Block block(launch, b);

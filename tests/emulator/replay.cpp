@@ -1,7 +1,9 @@
-// Runs recorded launches with real threads and compares what they leave in memory with what was recorded. Every array is
+// Runs recorded launches, with real threads or as fibers in the order of a seed, and compares what they leave in memory with what was recorded. Every array is
 // an allocation of exactly its size, so that AddressSanitizer sees a step beyond it.
 //
-// A record: name, 9 words of shape, arguments; an argument: kind (0 value, 1 array, 2 null), bytes, the bytes before, and
+// replay FILE threads|SEED
+//
+// A record: name, 7 words of shape, arguments; an argument: kind (0 value, 1 array, 2 null), bytes, the bytes before, and
 // for an array the bytes after.
 #include <fstream>
 #include <iostream>
@@ -28,11 +30,13 @@ struct Argument {
   char* memory = nullptr;
 };
 
-bool replay(std::istream& in, unsigned number_of_launch) {
+bool replay(std::istream& in, unsigned number_of_launch, const std::string& how) {
   const std::vector<char> name = bytes(in, number(in));
   const std::string entry(name.begin(), name.end());
-  unsigned shape[9];
-  for (unsigned& word : shape) word = static_cast<unsigned>(number(in));
+  unsigned shape[9] = {};
+  for (int k = 0; k < 7; ++k) shape[k] = static_cast<unsigned>(number(in));
+  shape[7] = how == "threads";
+  shape[8] = how == "threads" ? 0 : static_cast<unsigned>(std::stoul(how));
   std::vector<Argument> arguments(number(in));
   std::vector<void*> pointers;
   for (Argument& a : arguments) {
@@ -64,10 +68,10 @@ bool replay(std::istream& in, unsigned number_of_launch) {
 
 }  // namespace
 
-int main(int, char** names) {
-  std::ifstream in(names[1], std::ios::binary);
+int main(int, char** words) {
+  std::ifstream in(words[1], std::ios::binary);
   bool same = true;
   const std::uint64_t launches = number(in);
-  for (unsigned k = 0; k < launches; ++k) same &= replay(in, k);
+  for (unsigned k = 0; k < launches; ++k) same &= replay(in, k, words[2]);
   return in.good() && same ? 0 : 1;
 }

@@ -17,7 +17,7 @@ def write(path: Path, traced: list[Any]) -> None:
             name = launch.entry.encode()
             _numbers(out, len(name))
             out.write(name)
-            _numbers(out, launch.blocks, 1, 1, launch.threads, 1, 1, launch.shared, 1, 0, len(before))
+            _numbers(out, launch.blocks, 1, 1, launch.threads, 1, 1, launch.shared, len(before))
             for was, becomes in zip(before, after, strict=True):
                 if was is None:
                     _numbers(out, 2, 0)
