@@ -7,9 +7,6 @@ namespace heatgrid {
 
 constexpr double MOST_WEIGHT = 9007199254740992.0;  // 2^53
 
-HEATGRID_LEAF u64 first_row() { return static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x; }
-HEATGRID_LEAF u64 row_stride() { return static_cast<u64>(gridDim.x) * blockDim.x; }
-
 // Eight rows of a bitmap as one byte; rows behind the last are 0.
 HEATGRID_LEAF u8 eight(const u8* bits, i64 offset, u64 row, u64 n) {
   u32 byte = 0;

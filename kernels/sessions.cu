@@ -17,9 +17,6 @@ constexpr u32 NONE = 0xffffffffu;
 
 HEATGRID_LEAF u32 digit_of(u32 key, u32 shift) { return key >> shift & (DIGITS - 1); }
 
-HEATGRID_LEAF u64 first_row() { return static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x; }
-HEATGRID_LEAF u64 row_stride() { return static_cast<u64>(gridDim.x) * blockDim.x; }
-
 // The lanes of the warp that have this lane's digit, among those that take part.
 HEATGRID_LEAF u32 same_digit(u32 digit, bool takes_part) {
   u32 same = __ballot_sync(ALL_LANES, takes_part);

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 
 from emulator import trace, work
-from emulator.build import Emulator, Failed, compile_all, needs_compiler
+from emulator.build import NAMES, Emulator, Failed, command, compile_all, entries, needs_compiler, run
 from heatgrid.gpu.launch import Launch
 from heatgrid.gpu.locate import kernels
 
@@ -24,28 +23,20 @@ BARRIER = re.compile(r"__sync(?:threads|warp)\(\);")
 FORWARD, REVERSE = "0", "1"
 SANITIZERS = {
     "thread": ("-O1", "-fsanitize=thread"),
-    "address": ("-O1", "-fsanitize=address", "-fsanitize=shift,signed-integer-overflow,bounds,alignment,float-cast-overflow",
+    "address": ("-O0", "-fsanitize=address", "-fsanitize=shift,signed-integer-overflow,bounds,alignment,float-cast-overflow",
                 "-fno-sanitize-recover=undefined"),
 }
 
 BUILDS = {"fibers": ("-O0",), **SANITIZERS}
 
 
-def sources() -> list[Path]:
-    return sorted(kernels().glob("*.cu")) + sorted((kernels() / "include").glob("*.cuh"))
-
-
-BARRIERS = [(path.relative_to(kernels()), k) for path in sources() for k in range(len(BARRIER.findall(path.read_text())))]
-
-
-def without_barrier(folder: Path, file: Path, k: int) -> Path:
-    """A copy of kernels/ that lacks one barrier."""
-    copy = folder / "kernels"
-    shutil.copytree(kernels(), copy)
-    text = (copy / file).read_text()
-    found = list(BARRIER.finditer(text))[k]
-    (copy / file).write_text(text[: found.start()] + text[found.end() :])
-    return copy
+def barriers() -> list[str]:
+    """file:line of each."""
+    out = []
+    for path in sorted(kernels().rglob("*.cu*")):
+        lines = path.read_text().splitlines()
+        out += [f"{path.name}:{k}" for k, line in enumerate(lines, 1) if BARRIER.search(line)]
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +48,15 @@ def traced() -> dict[str, list[Any]]:
 @pytest.fixture(scope="module")
 def replays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     folder = tmp_path_factory.mktemp("replay")
-    for name, flags in BUILDS.items():
-        compile_all(kernels(), folder / name, *flags)
+    run([command(kernels(), folder / name, *flags) for name, flags in BUILDS.items()])
     return {name: folder / name for name in BUILDS}
 
 
-def replay(program: Path, launches: list[Any], folder: Path, how: str = "threads") -> subprocess.CompletedProcess[str]:
+def replay(program: Path, launches: list[Any], folder: Path, *how: str) -> subprocess.CompletedProcess[str]:
     """A process of its own: a kernel that lacks a barrier may write anywhere."""
     trace.write(folder / "trace", launches)
-    return subprocess.run([program, folder / "trace", how], capture_output=True, text=True, timeout=120, check=False)
+    command = [program, folder / "trace", *(how or ("threads",))]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
@@ -76,41 +67,41 @@ def test_no_races_and_no_steps_outside(sanitizer: str, traced: Any, replays: Any
 
 
 def test_the_traces_run_every_kernel(traced: Any) -> None:
-    entries = {launch.entry for launches in traced.values() for launch, _, _ in launches}
-    text = "".join(path.read_text() for path in kernels().glob("*.cu"))
-    assert entries == set(re.findall(r"\b(\w+)\((?=const|u32\* h|[uif]\d+\* )", re.sub(r"namespace heatgrid \{.*?\}  // namespace", "", text, flags=re.S)))
+    seen = {launch.entry for launches in traced.values() for launch, _, _ in launches}
+    assert seen == {entry for name in NAMES for entry in entries(kernels() / name)}
 
 
-@pytest.mark.parametrize(("file", "k"), BARRIERS, ids=lambda v: str(v))
-def test_every_barrier_is_needed(file: Path, k: int, traced: Any, replays: Any, tmp_path: Path) -> None:
-    """Without it the fibers, forwards or backwards, leave other bits; or ThreadSanitizer sees the race."""
-    copy = without_barrier(tmp_path, file, k)
-    names = [file.name] if file.suffix == ".cu" else [n for n in traced if file.name in (kernels() / n).read_text()]
-    launches = [t for name in names for t in traced[name]]
-    compile_all(copy, tmp_path / "fibers", *BUILDS["fibers"], names=names)
+@pytest.mark.parametrize("barrier", barriers())
+def test_every_barrier_is_needed(barrier: str, traced: Any, replays: Any, tmp_path: Path) -> None:
+    """Left out, the fibers, forwards or backwards, leave other bits; or ThreadSanitizer sees the race."""
+    file = barrier.partition(":")[0]
+    launches = traced.get(file) or [t for name in traced for t in traced[name] if file in (kernels() / name).read_text()]
     assert replay(replays["fibers"], launches, tmp_path, FORWARD).returncode == 0
-    if any(replay(tmp_path / "fibers", launches, tmp_path, seed).returncode != 0 for seed in (FORWARD, REVERSE)):
-        return
-    compile_all(copy, tmp_path / "threads", *SANITIZERS["thread"], names=names)
-    assert "data race" in replay(tmp_path / "threads", launches, tmp_path).stderr
+    if all(replay(replays["fibers"], launches, tmp_path, seed, barrier).returncode == 0 for seed in (FORWARD, REVERSE)):
+        assert "data race" in replay(replays["thread"], launches, tmp_path, "threads", barrier).stderr
 
 
-@pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_the_sanitizers_see_what_they_should(sanitizer: str, traced: Any, tmp_path: Path) -> None:
-    """A counter without its atomic; a grid-stride loop that goes one too far."""
+@pytest.mark.parametrize(
+    ("was", "becomes", "sanitizer", "says"),
+    [
+        ("  __syncthreads();\n  own.flush();", "  own.flush();", "", "differs"),
+        ("sum != 0) atomicAdd(counts + cell, sum);", "sum != 0) counts[cell] += sum;", "thread", "data race"),
+        ("cell < cells; cell += blockDim.x", "cell <= cells; cell += blockDim.x", "address", "heap-buffer-overflow"),
+    ],
+)
+def test_an_edited_kernel_is_found_out(
+    was: str, becomes: str, sanitizer: str, says: str, traced: Any, tmp_path: Path
+) -> None:
+    """Copies of bin.cu: without the barrier before its counters are emptied, without an atomic, one cell too far."""
     copy = tmp_path / "kernels"
     shutil.copytree(kernels(), copy)
-    text = (copy / "columns.cu").read_text()
-    wrong = {
-        "thread": text.replace("out[b] &= heatgrid::eight(bits, offset, 8 * b, n);", "out[0] &= heatgrid::eight(bits, offset, 8 * b, n);"),
-        "address": text.replace("i < n; i += heatgrid::row_stride()) values[i] +=", "i <= n; i += heatgrid::row_stride()) values[i] +="),
-    }[sanitizer]
-    assert wrong != text
-    (copy / "columns.cu").write_text(wrong)
-    compile_all(copy, tmp_path / "wrong", *SANITIZERS[sanitizer], names=["columns.cu"])
-    done = replay(tmp_path / "wrong", traced["columns.cu"], tmp_path)
+    text = (copy / "bin.cu").read_text()
+    assert was in text
+    (copy / "bin.cu").write_text(text.replace(was, becomes))
+    compile_all(copy, tmp_path / "edited", *BUILDS[sanitizer or "fibers"], names=["bin.cu"])
+    done = replay(tmp_path / "edited", traced["bin.cu"], tmp_path, *(() if sanitizer else (FORWARD,)))
     assert done.returncode != 0
-    assert {"thread": "data race", "address": "heap-buffer-overflow"}[sanitizer] in done.stderr
+    assert says in done.stderr
 
 
 PROBES = """

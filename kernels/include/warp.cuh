@@ -1,4 +1,4 @@
-// Sums over the lanes of a warp, and where a thread stands. Blocks are whole warps.
+// Where a thread stands, and sums over the lanes of a warp. Blocks are whole warps.
 #pragma once
 #include "portable.cuh"
 
@@ -8,6 +8,10 @@ constexpr u32 ALL_LANES = 0xffffffffu;
 constexpr u32 WARP = 32;
 
 HEATGRID_LEAF u32 lane() { return threadIdx.x % WARP; }
+
+// A thread's first row, and how far it is to its next one.
+HEATGRID_LEAF u64 first_row() { return static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x; }
+HEATGRID_LEAF u64 row_stride() { return static_cast<u64>(gridDim.x) * blockDim.x; }
 
 template <typename T>
 HEATGRID_LEAF T warp_sum(T value) {

@@ -35,38 +35,28 @@ def entries(source: Path) -> list[str]:
     return found
 
 
-@cache
-def header(flags: tuple[str, ...]) -> str:
-    """The option that has cuda.hpp read once for all sources with these flags: most of a compile is its headers."""
-    folder = mkdtemp(prefix="heatgrid-header-")
-    target = f"{folder}/cuda.hpp.gch"
-    subprocess.run(["g++", *FLAGS, *flags, "-w", "-x", "c++-header", str(HERE / "cuda.hpp"), "-o", target], check=True)
-    return f"-I{folder}"
+def command(folder: Path, target: Path, *flags: str, names: list[str] | None = None) -> list[str]:
+    """Makes one binary of all kernels of the folder, which is kernels/ or an edited copy, in one unit: the headers of
+    the standard library are most of a compile."""
+    lines = ['#include "cuda.hpp"' if "-shared" in flags else '#include "replay.cpp"']
+    for name in names or NAMES:
+        lines.append(f'#include "{folder / name}"')
+        lines += [f"EMULATE({entry})" for entry in entries(folder / name)]
+    unit = target.with_suffix(".cpp")
+    unit.write_text("\n".join(lines) + "\n")
+    return ["g++", *FLAGS, *flags, f"-I{HERE}", str(unit), "-o", str(target)]
 
 
 def compile_all(folder: Path, target: Path, *flags: str, names: list[str] | None = None) -> None:
-    """One binary of all kernels of the folder, which is kernels/ or an edited copy."""
-    chosen = names or NAMES
-    parts = []
-    for name in chosen:
-        unit = target.with_name(f"{target.stem}-{Path(name).stem}.cpp")
-        lines = ['#include "cuda.hpp"', f'#include "{folder / name}"']
-        lines += [f"EMULATE({entry})" for entry in entries(folder / name)]
-        unit.write_text("\n".join(lines) + "\n")
-        parts.append(unit)
-    if "-shared" not in flags:
-        parts.append(target.with_name(f"{target.stem}-main.cpp"))
-        shutil.copy(HERE / "replay.cpp", parts[-1])
-    ours = [f for f in flags if f != "-shared"]
-    once = header(tuple(ours))
-    jobs = [["g++", *FLAGS, *ours, once, f"-I{HERE}", "-c", str(u), "-o", str(u.with_suffix(".o"))] for u in parts]
-    running = [subprocess.Popen(job, stderr=subprocess.PIPE, text=True) for job in jobs]
+    run([command(folder, target, *flags, names=names)])
+
+
+def run(commands: list[list[str]]) -> None:
+    """Side by side."""
+    running = [subprocess.Popen(c, stderr=subprocess.PIPE, text=True) for c in commands]
     for process in running:
-        assert process.wait() == 0, process.stderr.read()
-        process.stderr.close()
-    objects = [str(u.with_suffix(".o")) for u in parts]
-    done = subprocess.run(["g++", *FLAGS, *flags, *objects, "-o", str(target)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
 
 
 class Emulator:

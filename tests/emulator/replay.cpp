@@ -1,7 +1,7 @@
 // Runs recorded launches, with real threads or as fibers in the order of a seed, and compares what they leave in memory with what was recorded. Every array is
 // an allocation of exactly its size, so that AddressSanitizer sees a step beyond it.
 //
-// replay FILE threads|SEED
+// replay FILE threads|SEED [file.cu:line, a barrier to leave out]
 //
 // A record: name, 7 words of shape, arguments; an argument: kind (0 value, 1 array, 2 null), bytes, the bytes before, and
 // for an array the bytes after.
@@ -68,7 +68,8 @@ bool replay(std::istream& in, unsigned number_of_launch, const std::string& how)
 
 }  // namespace
 
-int main(int, char** words) {
+int main(int count, char** words) {
+  if (count > 3) emulator::left_out() = words[3];
   std::ifstream in(words[1], std::ios::binary);
   bool same = true;
   const std::uint64_t launches = number(in);
