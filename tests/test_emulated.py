@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from emulator import foreign_columns
 from emulator.build import FORWARD, REVERSE, SHUFFLED, needs_compiler
 from emulator.device import SMALL, EmulatedDevice, OnDevice
 from heatgrid.cpu.cell import make_axis as make_cpu_axis
-from heatgrid.engine import backend, device_bins
+from heatgrid.engine import backend, device_bins, device_dwell
 from heatgrid.engine.bins import Span, Target
 from heatgrid.engine.device_bins import Bounds
 from heatgrid.gpu import availability
@@ -293,3 +294,119 @@ def test_out_of_memory(device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch) 
     assert caught.value.exit_code == 6
     with pytest.raises(DeviceError, match="HG5005"):
         hg.smooth(np.ones((300, 300)), 2, backend="gpu")
+
+
+# ---- dwell --------------------------------------------------------------------------------------------------------
+
+
+def rows_of(n: int, sessions: int, features: int, seed: int, span: int = 10**6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    time = np.sort(rng.integers(0, span, n)) + 1_788_000_000_000
+    return rng.zipf(1.3, n) % sessions, time, rng.zipf(1.2, n) % features
+
+
+def plain_dwell(session: Any, time: Any, feature: Any, idle: int) -> dict[Any, list[int]]:
+    """One row at a time: [dwell, visits, sessions, events] by feature; rows in the order of (time, row)."""
+    out: dict[Any, list[int]] = {}
+    last: dict[Any, tuple[int, Any]] = {}
+    seen = set()
+    for i in sorted(range(len(time)), key=lambda i: time[i]):
+        s, t, f = session[i], time[i], feature[i]
+        if s is None or t is None:
+            continue
+        before = last.get(s)
+        if before is not None and before[1] is not None:
+            out[before[1]][0] += min(t - before[0], idle)
+        last[s] = (t, f)
+        if f is None:
+            continue
+        row = out.setdefault(f, [0, 0, 0, 0])
+        row[3] += 1
+        row[1] += before is None or before[1] != f
+        row[2] += (s, f) not in seen
+        seen.add((s, f))
+    return out
+
+
+def as_dict(table: pa.Table) -> dict[str, list[int]]:
+    return {r["feature"]: [r["dwell_ms"], r["visits"], r["sessions"], r["events"]] for r in table.to_pylist()}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("n", "sessions", "features"), [(0, 1, 1), (1, 1, 1), (700, 1, 5), (5000, 300, 40), (6000, 70_000, 3000)])
+def test_dwell(device: EmulatedDevice, order: int, n: int, sessions: int, features: int) -> None:
+    device.seed = order
+    session, time, feature = rows_of(n, sessions, features, n)
+    expected = plain_dwell(session.tolist(), time.tolist(), [str(f) for f in feature], 30_000)
+    on_cpu = hg.dwell(session, time, feature, backend="cpu")
+    from_host = hg.dwell(session, time, feature, backend="gpu")
+    from_device = hg.dwell(on(device, session), on(device, time), on(device, feature.astype(np.int32)))
+    assert as_dict(from_host) == expected
+    assert from_host.equals(on_cpu)
+    assert from_device.equals(on_cpu)
+    assert json.loads(from_host.schema.metadata[b"heatgrid"]) == json.loads(on_cpu.schema.metadata[b"heatgrid"])
+    assert from_device.schema.metadata[b"backend"] == b"emulated"
+    assert ("visits_global" in device.entries) == (features == 3000)
+
+
+def test_dwell_of_rows_in_no_order(device: EmulatedDevice) -> None:
+    session, time, feature = rows_of(3000, 60, 9, 5, span=2**41)
+    mixed = np.random.default_rng(1).permutation(3000)
+    session, time, feature = session[mixed], time[mixed], feature[mixed]
+    on_cpu = hg.dwell(session, time, feature, order="any", backend="cpu")
+    assert hg.dwell(session, time, feature, backend="gpu").equals(on_cpu)
+    assert device.entries.count("time_keys") == 2
+    assert hg.dwell(session, time, feature, order="any", backend="gpu").equals(on_cpu)
+    for promise in ("time", "session"):
+        with pytest.raises(HeatgridError, match="HG2240"):
+            hg.dwell(session, time, feature, order=promise, backend="gpu")
+
+
+def test_dwell_of_hostile_columns(device: EmulatedDevice) -> None:
+    rng = np.random.default_rng(9)
+    n = 900
+    session = [None if k == 0 else f"s{k}" for k in rng.integers(0, 30, n)]
+    feature = [None if k == 0 else "" if k == 1 else f"f{k}" for k in rng.integers(0, 9, n)]
+    for unit, scale in (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)):
+        ticks = [int(t) for t in np.sort(rng.integers(-(10**9), 10**9, n)) * scale + rng.integers(0, scale, n)]
+        times = [None if rng.random() < 0.05 else t for t in ticks]
+        if unit in ("s", "ms"):
+            times[5] = -(10**14) * scale // 1000
+        array = pa.array(times, pa.timestamp(unit))
+        for names in (feature, pa.array(feature).dictionary_encode(), pa.chunked_array([feature[:100], feature[100:]])):
+            on_cpu = hg.dwell(session, array, names, idle_ms=10**12, backend="cpu")
+            got = hg.dwell(session, array, names, idle_ms=10**12, backend="gpu")
+            assert got.equals(on_cpu)
+            ledgers = [json.loads(t.schema.metadata[b"heatgrid"]) for t in (got, on_cpu)]
+            assert ledgers[0] == ledgers[1]
+
+
+def test_dwell_counts_sessions_in_windows(device: EmulatedDevice) -> None:
+    """As many sessions at a time as their bits find room."""
+    session, time, feature = rows_of(2000, 100, 70, 3)
+    events, _ = device_dwell.adopt(device, on(device, session), on(device, time), on(device, feature))
+    whole = device_dwell.usage(device, events, 30_000)
+    small = device_dwell.usage(device, events, 30_000, seen_bytes=4 * 3 * 7)
+    for a, b in zip((whole.dwell, whole.visits, whole.events, whole.sessions), (small.dwell, small.visits, small.events, small.sessions), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert device.entries.count("visits_shared") == 1 + -(-events.sessions // 7)
+
+
+def test_dwell_the_device_does_not_take(device: EmulatedDevice) -> None:
+    good = on(device, np.arange(4))
+    for arguments, code in (
+        ((on(device, np.arange(4.0)), good, good), "HG5004"),
+        ((good, good, on(device, np.array([0, 2**30, 0, 0]))), "HG4430"),
+        ((on(device, np.array([0, 2**40, 0, 0])), good, good), "HG4430"),
+        ((foreign_columns.Masked(device, pa.array([1, None, 2, 3])), good, good), "HG5004"),
+    ):
+        with pytest.raises(HeatgridError) as caught:
+            hg.dwell(*arguments)
+        assert caught.value.code == code
+    with pytest.raises(HeatgridError, match="HG5003"):
+        hg.dwell(good, good, good, backend="cpu")
+    with pytest.raises(HeatgridError, match="HG1120"):
+        hg.dwell(good, good, good, order="sorted")
+    device.memory = 8
+    with pytest.raises(HeatgridError, match="HG5005"):
+        hg.dwell(good, good, good)
