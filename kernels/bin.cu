@@ -196,28 +196,30 @@ using heatgrid::u32;
 using heatgrid::u64;
 using heatgrid::u8;
 
-extern "C" __global__ void bin_f32_global(const float* x, const float* y, const i32* group, const u8* bits,
-                                          i64 bit_offset, u64 n, Axis ax, Axis ay, u64 groups, u64 first, u64 room,
-                                          u32* counts, u64* tally) {
+extern "C" __global__ void __launch_bounds__(256, 4)
+    bin_f32_global(const float* x, const float* y, const i32* group, const u8* bits, i64 bit_offset, u64 n, Axis ax,
+                   Axis ay, u64 groups, u64 first, u64 room, u32* counts, u64* tally) {
   heatgrid::bin_global<float>({x, y, group, bits, bit_offset, n, ax, ay, groups, first, room}, counts, tally);
 }
 
-extern "C" __global__ void bin_f64_global(const double* x, const double* y, const i32* group, const u8* bits,
-                                          i64 bit_offset, u64 n, Axis ax, Axis ay, u64 groups, u64 first, u64 room,
-                                          u32* counts, u64* tally) {
+extern "C" __global__ void __launch_bounds__(256, 4)
+    bin_f64_global(const double* x, const double* y, const i32* group, const u8* bits, i64 bit_offset, u64 n, Axis ax,
+                   Axis ay, u64 groups, u64 first, u64 room, u32* counts, u64* tally) {
   heatgrid::bin_global<double>({x, y, group, bits, bit_offset, n, ax, ay, groups, first, room}, counts, tally);
 }
 
-extern "C" __global__ void bin_f32_weighted(const float* x, const float* y, const i32* group, const u8* bits,
-                                            i64 bit_offset, u64 n, Axis ax, Axis ay, u64 groups, u64 first, u64 room,
-                                            const i64* weight, u64* counts, u64* total, u64* tally) {
+extern "C" __global__ void __launch_bounds__(256, 4)
+    bin_f32_weighted(const float* x, const float* y, const i32* group, const u8* bits, i64 bit_offset, u64 n, Axis ax,
+                     Axis ay, u64 groups, u64 first, u64 room, const i64* weight, u64* counts, u64* total,
+                     u64* tally) {
   heatgrid::bin_weighted<float>({x, y, group, bits, bit_offset, n, ax, ay, groups, first, room, weight}, counts, total,
                                 tally);
 }
 
-extern "C" __global__ void bin_f64_weighted(const double* x, const double* y, const i32* group, const u8* bits,
-                                            i64 bit_offset, u64 n, Axis ax, Axis ay, u64 groups, u64 first, u64 room,
-                                            const i64* weight, u64* counts, u64* total, u64* tally) {
+extern "C" __global__ void __launch_bounds__(256, 4)
+    bin_f64_weighted(const double* x, const double* y, const i32* group, const u8* bits, i64 bit_offset, u64 n,
+                     Axis ax, Axis ay, u64 groups, u64 first, u64 room, const i64* weight, u64* counts, u64* total,
+                     u64* tally) {
   heatgrid::bin_weighted<double>({x, y, group, bits, bit_offset, n, ax, ay, groups, first, room, weight}, counts, total,
                                  tally);
 }

@@ -232,7 +232,7 @@ extern "C" __global__ void __launch_bounds__(1024) sort_scan(u32* histogram, u64
 
 // Rows to where the scanned histogram says. A tile is put in order in shared memory first, so that rows of one digit
 // leave side by side. rows: null for 0, 1, 2, ...
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 4)
     sort_move(const u32* keys, const u32* rows, u64 n, u64 span, u32 shift, const u32* histogram, u32* keys_out,
               u32* rows_out) {
   using namespace heatgrid;

@@ -22,20 +22,20 @@ constexpr int PITCH = LINES + 1;
 HEATGRID_LEAF float fused(float a, float b, float c) { return fmaf(a, b, c); }
 HEATGRID_LEAF double fused(double a, double b, double c) { return fma(a, b, c); }
 
-// The index inside [0, n) that stands for i; -1 for zero.
-HEATGRID_LEAF i64 border_index(i64 i, i64 n, i32 border) {
+// The index inside [0, n) that stands for i; -1 for zero. n < 2^30.
+HEATGRID_LEAF i32 border_index(i32 i, i32 n, i32 border) {
   if (i >= 0 && i < n) return i;
   if (border == ZERO) return -1;
   if (border == NEAREST) return i < 0 ? 0 : n - 1;
-  i64 folded = i % (2 * n);
+  i32 folded = i % (2 * n);
   if (folded < 0) folded += 2 * n;
   return folded < n ? folded : 2 * n - 1 - folded;
 }
 
 // One image as lines to be filtered: `step` from one element of a line to the next, `pitch` from line to line.
 struct Lines {
-  i64 count;
-  i64 length;
+  i32 count;
+  i32 length;
   i64 pitch;
   i64 step;
 };
@@ -43,17 +43,19 @@ struct Lines {
 // Fill rows [0, n) of a window: element `from + r` of each of the 32 lines from `line` on. Neighbouring threads read
 // neighbouring memory: along a line where its elements are neighbours, else across the lines.
 template <typename T>
-HEATGRID_LEAF void load_window(const T* image, const Lines& lines, i64 line, i64 from, int n, i32 border, T* window) {
+HEATGRID_LEAF void load_window(const T* image, const Lines& lines, i32 line, i32 from, int n, i32 border, T* window) {
   const int warp = static_cast<int>(threadIdx.x) / LINES;
   const int lane = static_cast<int>(threadIdx.x) % LINES;
   const bool along = lines.step == 1;
+  HEATGRID_ROLLED
   for (int outer = warp; outer < (along ? LINES : n); outer += WARPS) {
+    HEATGRID_ROLLED
     for (int inner = lane; inner < (along ? n : LINES); inner += LINES) {
       const int r = along ? inner : outer;
       const int l = along ? outer : inner;
-      const i64 at = border_index(from + r, lines.length, border);
+      const i32 at = border_index(from + r, lines.length, border);
       const bool there = at >= 0 && line + l < lines.count;
-      window[r * PITCH + l] = there ? image[(line + l) * lines.pitch + at * lines.step] : T(0);
+      window[r * PITCH + l] = there ? image[static_cast<i64>(line + l) * lines.pitch + at * lines.step] : T(0);
     }
   }
 }
@@ -102,14 +104,15 @@ HEATGRID_LEAF void filter(const T* values, T* out, const T* taps, i32 radius, i3
   HEATGRID_SHARED(T, window, 2 * (LENGTH + STEP) * PITCH);
   const int line = static_cast<int>(threadIdx.x) % LINES;
   const int first = static_cast<int>(threadIdx.x) / LINES * RESULTS;
-  const i64 across = (lines.count + LINES - 1) / LINES;
-  const i64 tiles = (lines.length + LENGTH - 1) / LENGTH;
-  for (i64 tile = blockIdx.x; tile < images * across * tiles; tile += gridDim.x) {
+  const i32 across = (lines.count + LINES - 1) / LINES;
+  const i32 tiles = (lines.length + LENGTH - 1) / LENGTH;
+  const i64 tiles_of_image = static_cast<i64>(across) * tiles;
+  for (i64 tile = blockIdx.x; tile < images * tiles_of_image; tile += gridDim.x) {
     // neighbouring blocks take tiles that share memory lines
-    const i64 image = tile / (across * tiles);
-    const i64 rest = tile % (across * tiles);
-    const i64 line0 = (lines.step == 1 ? rest / tiles : rest % across) * LINES;
-    const i64 at = (lines.step == 1 ? rest % tiles : rest / across) * LENGTH;
+    const i64 image = tile / tiles_of_image;
+    const i64 rest = tile % tiles_of_image;
+    const i32 line0 = static_cast<i32>(lines.step == 1 ? rest / tiles : rest % across) * LINES;
+    const i32 at = static_cast<i32>(lines.step == 1 ? rest % tiles : rest / across) * LENGTH;
     const T* from = values + image * image_size;
     T sums[RESULTS] = {};
     T centre[RESULTS];
@@ -140,11 +143,12 @@ HEATGRID_LEAF void filter(const T* values, T* out, const T* taps, i32 radius, i3
     HEATGRID_UNROLL
     for (int c = 0; c < RESULTS; ++c) window[(first + c) * PITCH + line] = fused(taps[0], centre[c], sums[c]);
     __syncthreads();
+    HEATGRID_ROLLED
     for (int t = static_cast<int>(threadIdx.x); t < LENGTH * LINES; t += LINES * WARPS) {
       const int r = lines.step == 1 ? t % LENGTH : t / LINES;
       const int l = lines.step == 1 ? t / LENGTH : t % LINES;
       if (line0 + l < lines.count && at + r < lines.length) {
-        out[image * image_size + (line0 + l) * lines.pitch + (at + r) * lines.step] = window[r * PITCH + l];
+        out[image * image_size + static_cast<i64>(line0 + l) * lines.pitch + (at + r) * lines.step] = window[r * PITCH + l];
       }
     }
     __syncthreads();
@@ -156,26 +160,26 @@ HEATGRID_LEAF void filter(const T* values, T* out, const T* taps, i32 radius, i3
 using heatgrid::i32;
 using heatgrid::i64;
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
     smooth_down_f32(const float* values, float* out, const float* taps, i32 radius, i32 border, i64 images, i64 ny,
                     i64 nx) {
-  heatgrid::filter<float, 32>(values, out, taps, radius, border, images, ny * nx, {nx, ny, 1, nx});
+  heatgrid::filter<float, 32>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(nx), static_cast<i32>(ny), 1, nx});
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
     smooth_along_f32(const float* values, float* out, const float* taps, i32 radius, i32 border, i64 images, i64 ny,
                      i64 nx) {
-  heatgrid::filter<float, 32>(values, out, taps, radius, border, images, ny * nx, {ny, nx, nx, 1});
+  heatgrid::filter<float, 32>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(ny), static_cast<i32>(nx), nx, 1});
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 2)
     smooth_down_f64(const double* values, double* out, const double* taps, i32 radius, i32 border, i64 images, i64 ny,
                     i64 nx) {
-  heatgrid::filter<double, 16>(values, out, taps, radius, border, images, ny * nx, {nx, ny, 1, nx});
+  heatgrid::filter<double, 16>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(nx), static_cast<i32>(ny), 1, nx});
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 2)
     smooth_along_f64(const double* values, double* out, const double* taps, i32 radius, i32 border, i64 images, i64 ny,
                      i64 nx) {
-  heatgrid::filter<double, 16>(values, out, taps, radius, border, images, ny * nx, {ny, nx, nx, 1});
+  heatgrid::filter<double, 16>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(ny), static_cast<i32>(nx), nx, 1});
 }

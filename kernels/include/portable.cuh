@@ -4,6 +4,7 @@
 #ifdef __CUDACC__
 #define HEATGRID_LEAF __device__ __forceinline__
 #define HEATGRID_UNROLL _Pragma("unroll")
+#define HEATGRID_ROLLED _Pragma("unroll 1")
 #define HEATGRID_SUB_RN(a, b) __dsub_rn(a, b)
 #define HEATGRID_MUL_RN(a, b) __dmul_rn(a, b)
 #define HEATGRID_DIV_RN(a, b) __ddiv_rn(a, b)
@@ -18,6 +19,7 @@
 #include <cmath>
 #define HEATGRID_LEAF inline
 #define HEATGRID_UNROLL
+#define HEATGRID_ROLLED
 #define HEATGRID_SUB_RN(a, b) ((a) - (b))
 #define HEATGRID_MUL_RN(a, b) ((a) * (b))
 #define HEATGRID_DIV_RN(a, b) ((a) / (b))

@@ -30,7 +30,7 @@ class Failed(Exception):
 
 
 def entries(source: Path) -> list[str]:
-    found = re.findall(r'extern "C" __global__ void(?: __launch_bounds__\(\d+\))?\s+(\w+)\(', source.read_text())
+    found = re.findall(r'extern "C" __global__ void(?: __launch_bounds__\([\d, ]+\))?\s+(\w+)\(', source.read_text())
     assert found, source
     return found
 
