@@ -60,7 +60,9 @@ def bin_cases() -> Iterator[Case]:
         for origin, step in STEPS:
             x = around_edges(origin, step, 13, dtype)
             y = np.resize(np.array([0.5, -1, 2.99, 1, 0]), x.shape).astype(dtype)
-            yield Case(f"edges {step:g} from {origin:g} {dtype.__name__}", x, y, (3, 13), axes=((origin, step), (0.0, 1.0)))
+            yield Case(
+                f"edges {step:g} from {origin:g} {dtype.__name__}", x, y, (3, 13), axes=((origin, step), (0.0, 1.0))
+            )
     spread = rng.normal(50, 40, (2, 3000)).astype(np.float32)
     yield Case("spread", *spread, (90, 110))
     yield Case("few points, many cells", *spread[:, :500], (300, 200))
@@ -79,7 +81,8 @@ def bin_cases() -> Iterator[Case]:
     group[5] = 2**40
     valid = rng.random(3000) < 0.8
     yield Case("groups", *spread, (20, 20), {"group": group, "n_groups": 7}, ((0.0, 5.0), (0.0, 5.0)))
-    yield Case("groups and valid", *spread, (20, 20), {"group": group.clip(-1, 8).astype(np.int32), "n_groups": 7, "valid": valid},
+    narrow = group.clip(-1, 8).astype(np.int32)
+    yield Case("groups and valid", *spread, (20, 20), {"group": narrow, "n_groups": 7, "valid": valid},
                ((0.0, 5.0), (0.0, 5.0)))  # fmt: skip
     yield Case("valid", *spread[:, 1:2998], (20, 20), {"valid": valid[1:2998]}, ((0.0, 5.0), (0.0, 5.0)))
     weight = rng.integers(-1, 2**33, 3000)
@@ -88,7 +91,8 @@ def bin_cases() -> Iterator[Case]:
     scaled = rng.normal(3, 2, 3000)
     scaled[:6] = math.nan, math.inf, 2.0**53, 0.125, 0.375, -0.0
     yield Case("float weights, groups, valid", *spread, (20, 20),
-               {"weight": scaled, "weight_scale": 4.0, "group": group, "n_groups": 7, "valid": valid}, ((0.0, 5.0), (0.0, 5.0)))  # fmt: skip
+               {"weight": scaled, "weight_scale": 4.0, "group": group, "n_groups": 7, "valid": valid},
+               ((0.0, 5.0), (0.0, 5.0)))  # fmt: skip
 
 
 def check(grid: Any, case: Case) -> None:
@@ -98,8 +102,9 @@ def check(grid: Any, case: Case) -> None:
 
 
 SMOOTH = [
-    ((70, 90), 0.5, np.float32), ((2, 70, 90), 2.0, np.float32), ((130, 77), 8.0, np.float32), ((65, 100), 13.0, np.float32),
-    ((64, 300), 32.0, np.float32), ((5, 3), 7.0, np.float32), ((1, 1), 3.0, np.float32), ((33, 65), (0.0, 4.0), np.float32),
+    ((70, 90), 0.5, np.float32), ((2, 70, 90), 2.0, np.float32), ((130, 77), 8.0, np.float32),
+    ((65, 100), 13.0, np.float32), ((64, 300), 32.0, np.float32), ((5, 3), 7.0, np.float32),
+    ((1, 1), 3.0, np.float32), ((33, 65), (0.0, 4.0), np.float32),
     ((70, 90), 2.0, np.float64), ((90, 64), 11.0, np.float64), ((40, 40), 1.5, np.int64),
 ]  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -30,12 +29,12 @@ ORDERS = (FORWARD, REVERSE, SHUFFLED)
 
 
 @pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedDevice]:
+def device(monkeypatch: pytest.MonkeyPatch) -> EmulatedDevice:
     """The machine has this device."""
     made = EmulatedDevice()
     monkeypatch.setattr(availability, "why_not", lambda: "")
     monkeypatch.setattr(backend, "open_device", lambda: made)
-    yield made
+    return made
 
 
 def on(device: EmulatedDevice, data: Any) -> Any:
@@ -88,9 +87,7 @@ WIDE = replace(SMALL, shared_block=96 << 10, shared_multiprocessor=200 << 10)
     ],
 )
 @pytest.mark.parametrize("order", ORDERS)
-def test_every_kernel_is_chosen(
-    device: EmulatedDevice, limits: Any, case: Case, variant: str, order: int
-) -> None:
+def test_every_kernel_is_chosen(device: EmulatedDevice, limits: Any, case: Case, variant: str, order: int) -> None:
     device.limits, device.seed = limits, order
     grid = hg.bin_points(case.x, case.y, backend="gpu", **case.arguments)
     check(grid, case)
@@ -138,12 +135,16 @@ def test_grids_and_inputs_in_parts(device: EmulatedDevice) -> None:
         assert found[1:5] == (expected.used, expected.outside, expected.invalid, variant)
     weights = np.arange(1000, dtype=np.int64)
     by_weight = hg.bin_points(xs, ys, weight=weights, shape=(400, 400), backend="cpu")
-    found = device_bins.count_points(device, [Span(xs, ys, weight=weights)], target, Bounds(rows=64, bytes=(1 << 17) * 8 + 64 * 64))
+    found = device_bins.count_points(
+        device, [Span(xs, ys, weight=weights)], target, Bounds(rows=64, bytes=(1 << 17) * 8 + 64 * 64)
+    )
     assert found.variant == "weighted, 2 parts"
     np.testing.assert_array_equal(np.asarray(found.values).reshape(400, 400), by_weight.values)
 
 
-def test_launches_cover_more_points_than_a_counter_holds(device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launches_cover_more_points_than_a_counter_holds(
+    device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kernels, "MOST_POINTS", 700)
     case = next(c for c in bin_cases() if c.name == "valid")
     check(hg.bin_points(**held(device, case)), case)
@@ -226,7 +227,7 @@ def test_results_stay_until_asked_for(device: EmulatedDevice, monkeypatch: pytes
 
 @pytest.mark.parametrize("index", range(len(SMOOTH) * 3))
 def test_smooth(device: EmulatedDevice, index: int) -> None:
-    """Within 1e-5 of the peak of the oracle, and of the CPU; from the host, from the device, in any order of threads."""
+    """Within 1e-5 of the peak of the oracle, and of the CPU; from the host and the device, in any order of threads."""
     values, sigma, boundary, expected = list(smooth_cases())[index]
     device.seed = ORDERS[index % 3]
     from_host = hg.smooth(values, sigma, boundary=boundary, backend="gpu")
@@ -299,7 +300,9 @@ def test_out_of_memory(device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch) 
 # ---- dwell --------------------------------------------------------------------------------------------------------
 
 
-def rows_of(n: int, sessions: int, features: int, seed: int, span: int = 10**6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rows_of(
+    n: int, sessions: int, features: int, seed: int, span: int = 10**6
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     time = np.sort(rng.integers(0, span, n)) + 1_788_000_000_000
     return rng.zipf(1.3, n) % sessions, time, rng.zipf(1.2, n) % features
@@ -333,7 +336,9 @@ def as_dict(table: pa.Table) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize(("n", "sessions", "features"), [(0, 1, 1), (1, 1, 1), (700, 1, 5), (5000, 300, 40), (6000, 70_000, 3000)])
+@pytest.mark.parametrize(
+    ("n", "sessions", "features"), [(0, 1, 1), (1, 1, 1), (700, 1, 5), (5000, 300, 40), (6000, 70_000, 3000)]
+)
 def test_dwell(device: EmulatedDevice, order: int, n: int, sessions: int, features: int) -> None:
     device.seed = order
     session, time, feature = rows_of(n, sessions, features, n)
@@ -387,7 +392,11 @@ def test_dwell_counts_sessions_in_windows(device: EmulatedDevice) -> None:
     events, _ = device_dwell.adopt(device, on(device, session), on(device, time), on(device, feature))
     whole = device_dwell.usage(device, events, 30_000)
     small = device_dwell.usage(device, events, 30_000, seen_bytes=4 * 3 * 7)
-    for a, b in zip((whole.dwell, whole.visits, whole.events, whole.sessions), (small.dwell, small.visits, small.events, small.sessions), strict=True):
+    for a, b in zip(
+        (whole.dwell, whole.visits, whole.events, whole.sessions),
+        (small.dwell, small.visits, small.events, small.sessions),
+        strict=True,
+    ):
         np.testing.assert_array_equal(a, b)
     assert device.entries.count("visits_shared") == 1 + -(-events.sessions // 7)
 

@@ -23,8 +23,12 @@ BARRIER = re.compile(r"__sync(?:threads|warp)\(\);")
 FORWARD, REVERSE = "0", "1"
 SANITIZERS = {
     "thread": ("-O1", "-fsanitize=thread"),
-    "address": ("-O0", "-fsanitize=address", "-fsanitize=shift,signed-integer-overflow,bounds,alignment,float-cast-overflow",
-                "-fno-sanitize-recover=undefined"),
+    "address": (
+        "-O0",
+        "-fsanitize=address",
+        "-fsanitize=shift,signed-integer-overflow,bounds,alignment,float-cast-overflow",
+        "-fno-sanitize-recover=undefined",
+    ),
 }
 
 BUILDS = {"fibers": ("-O0",), **SANITIZERS}
@@ -75,7 +79,9 @@ def test_the_traces_run_every_kernel(traced: Any) -> None:
 def test_every_barrier_is_needed(barrier: str, traced: Any, replays: Any, tmp_path: Path) -> None:
     """Left out, the fibers, forwards or backwards, leave other bits; or ThreadSanitizer sees the race."""
     file = barrier.partition(":")[0]
-    launches = traced.get(file) or [t for name in traced for t in traced[name] if file in (kernels() / name).read_text()]
+    launches = traced.get(file) or [
+        t for name in traced for t in traced[name] if file in (kernels() / name).read_text()
+    ]
     assert replay(replays["fibers"], launches, tmp_path, FORWARD).returncode == 0
     if all(replay(replays["fibers"], launches, tmp_path, seed, barrier).returncode == 0 for seed in (FORWARD, REVERSE)):
         assert "data race" in replay(replays["thread"], launches, tmp_path, "threads", barrier).stderr

@@ -42,7 +42,8 @@ extern "C" void cells(const double* x, const double* y, long long n, const Axis*
 extern "C" void quick_f32(const float* x, const float* y, long long n, const Axis* ax, const Axis* ay, long long* out) {
   for (long long i = 0; i < n; ++i) out[i] = heatgrid::quick_cell(x[i], y[i], *ax, *ay);
 }
-extern "C" void quick_f64(const double* x, const double* y, long long n, const Axis* ax, const Axis* ay, long long* out) {
+extern "C" void quick_f64(const double* x, const double* y, long long n, const Axis* ax, const Axis* ay,
+                          long long* out) {
   for (long long i = 0; i < n; ++i) out[i] = heatgrid::quick_cell(x[i], y[i], *ax, *ay);
 }
 extern "C" int valid(const unsigned char* bits, long long i) { return heatgrid::is_valid(bits, i); }
@@ -124,7 +125,9 @@ def test_the_quick_cell_is_the_cell(host: ctypes.CDLL, dtype: type) -> None:
     for origin, step, n in AXES:
         edges = rng.integers(-2, n + 3, 300) if n > 300 else np.repeat(np.arange(-2, n + 3), 5)
         with np.errstate(over="ignore", invalid="ignore"):
-            values = np.concatenate([origin + edges * step, origin + rng.uniform(-1, n + 1, 500) * step, ODD]).astype(dtype)
+            values = np.concatenate([origin + edges * step, origin + rng.uniform(-1, n + 1, 500) * step, ODD]).astype(
+                dtype
+            )
             values = np.concatenate([values, np.nextafter(values, dtype(np.inf)), np.nextafter(values, dtype(-np.inf))])
         other = np.resize(np.array([0.5, 1, -0.0, 2.999, 3, np.nan, -1], dtype), values.size)
         ax, ay = make_axis(origin, step, n), make_axis(0, 1, 3)
@@ -157,13 +160,13 @@ def test_validity_of_the_header(host: ctypes.CDLL) -> None:
 def test_the_rules_of_the_sources() -> None:
     """The only #ifdef __CUDACC__, own headers only, no launches, entry points by their C names."""
     texts = {path.name: path.read_text() for path in kernels().rglob("*.cu*")}
-    assert [name for name, text in texts.items() if "__CUDACC__" in re.sub("//.*", "", text)] == ["portable.cuh"]
-    for name, text in texts.items():
-        assert "<<<" not in text, name
-        for include in re.findall(r"#include\s+(.*)", text):
+    assert [name for name, whole in texts.items() if "__CUDACC__" in re.sub("//.*", "", whole)] == ["portable.cuh"]
+    for name, whole in texts.items():
+        assert "<<<" not in whole, name
+        for include in re.findall(r"#include\s+(.*)", whole):
             own = include.strip('"').removeprefix("include/") in HEADERS
             assert own or (name, include) == ("portable.cuh", "<cmath>"), (name, include)
-        assert text.count("__global__ ") == text.count('extern "C" __global__ void'), name
+        assert whole.count("__global__ ") == whole.count('extern "C" __global__ void'), name
 
 
 class Nvrtc:
@@ -257,5 +260,3 @@ def test_the_sources_compile_as_they_lie(nvrtc: Nvrtc) -> None:
             for step in ("sub.rn.f64", "div.rn.f64", "mul.rn.f64", "sub.rn.f32", "mul.rn.f32"):
                 assert step in fused
             assert "fma.rn" not in fused
-
-

@@ -104,19 +104,20 @@ def bin_points(
     unit = "points" if weight is None else "weight" if scale is None else f"weight / {scale:g}"
     more: dict[str, object] = {} if weight is None else {"weight_scale": scale}
     spans = _spans(given, groups, weights, masks) if held is None else []
-    if choice.device is not None:
+    device = choice.device
+    if device is not None:
         try:
-            done = device_bins.count_points(choice.device, spans if held is None else held, target)
+            done = device_bins.count_points(device, spans if held is None else held, target)
         except OutOfMemory as error:
-            spans = spans if held is None else [held.span(choice.device)]
+            spans = spans if held is None else [held.span(device)]
             choice = devices.no_room(choice, error)
         else:
             meta = choice.meta | {"variant": done.variant} | more
             facts = (box, done.used, done.outside, done.invalid)
-            values = done.values.reshape(dims)
+            counts = done.values.reshape(dims)
             if done.on_device:
-                return DeviceGrid(values, choice.device.download, *facts, unit=unit, meta=meta)
-            return Grid(values, *facts, unit=unit, meta=meta)
+                return DeviceGrid(counts, device.download, *facts, unit=unit, meta=meta)
+            return Grid(counts, *facts, unit=unit, meta=meta)
     limits = Limits(private_bytes=min(LARGEST_PRIVATE, available_bytes() // 4))
     found = count_points(spans, target, count, limits)
     return Grid(
@@ -149,7 +150,8 @@ def smooth(
 
     Returns
     -------
-    float array of the shape of `values` (`out`, if given); for values on a GPU an array there. NaN and infinite values spread as far as the filter reaches.
+    float array of the shape of `values` (`out`, if given); for values on a GPU an array there. NaN and infinite
+    values spread as far as the filter reaches.
 
     Raises
     ------
@@ -174,7 +176,8 @@ def smooth(
     both, radii = (sigmas[0], sigmas[1]), (radius_of(sigmas[0], cut), radius_of(sigmas[1], cut))
     if there and choice.device is not None and out is None:
         try:
-            return device_blur.smooth_held(choice.device, values, both, radii, boundary)
+            smoothed: npt.NDArray[Any] = device_blur.smooth_held(choice.device, values, both, radii, boundary)
+            return smoothed
         except OutOfMemory as error:
             values = choice.device.download(choice.device.adopt(values))
             choice = devices.no_room(choice, error)

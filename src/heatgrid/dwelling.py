@@ -46,7 +46,9 @@ def dwell(
     UsageError : arrays of unlike length. InputError : a type that cannot be read as what it is given for.
     """
     there = devices.on_device(session, time, feature)
-    choice = devices.choose("cpu" if backend == "auto" and not there else backend, what="rows", size=0, least=0, there=there)
+    choice = devices.choose(
+        "cpu" if backend == "auto" and not there else backend, what="rows", size=0, least=0, there=there
+    )
     if order not in ORDERS:
         raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
     plan = Plan(maps=(), tables=("features",), idle_ms=idle_ms, time_range=None)
@@ -63,7 +65,7 @@ def dwell(
         )  # fmt: skip
     if choice.device is not None:
         try:
-            return dwell_on_device(choice, *columns.values(), idle_ms, order)
+            return dwell_on_device(choice, columns["session"], columns["time"], columns["feature"], idle_ms, order)
         except OutOfMemory as error:
             devices.no_room(choice, error)
     events = open_events(pa.table(columns), time_range=(1, 9999))

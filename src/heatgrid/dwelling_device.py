@@ -28,7 +28,8 @@ def dwell_held(choice: Choice, session: Any, time: Any, feature: Any, idle_ms: i
         events, first = adopt(device, session, time, feature)
         found = usage(device, events, idle_ms, by_time=order == "any")
     except OutOfMemory as error:
-        raise no_room(Choice(device, "", forced=True), error) from error
+        no_room(Choice(device, "", forced=True), error)
+        raise
     _check_order(found, order)
     names = pc.cast(pa.array(np.arange(events.features, dtype=np.int64) + first), pa.string())
     return _table(found, names, Ledger(read=len(events.session), accepted=len(events.session)), device)
@@ -64,7 +65,7 @@ def dwell_on_device(
         columns.append(device.empty(len(values), values.dtype))
         device.upload(values, columns[-1], stream)
     stream.synchronize()
-    events = Events(*columns, len(ids), len(names), mul, div)
+    events = Events(columns[0], columns[1], columns[2], len(ids), len(names), mul, div)
     found = usage(device, events, idle_ms, by_time=order == "any")
     _check_order(found, order)
     return _table(found, names, ledger, device)
@@ -77,7 +78,11 @@ def _device(choice: Choice) -> Device:
 
 def _encode(column: pa.ChunkedArray) -> tuple[Any, pa.Array]:
     """(uint32 codes, all bits set for null; what they stand for)."""
-    coded = column.combine_chunks() if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column).combine_chunks()
+    coded = (
+        column.combine_chunks()
+        if pa.types.is_dictionary(column.type)
+        else pc.dictionary_encode(column).combine_chunks()
+    )
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.chunk(0) if coded.num_chunks else pa.array([], column.type).dictionary_encode()
     codes = pc.fill_null(pc.cast(coded.indices, pa.int32()), -1).to_numpy(zero_copy_only=False)

@@ -18,7 +18,16 @@ from heatgrid.gpu.launch import Launch, Packed
 from heatgrid.gpu.locate import kernels
 
 HERE = Path(__file__).parent
-FLAGS = ("-std=c++17", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-clobbered", "-pthread", "-fno-gnu-unique")
+FLAGS = (
+    "-std=c++17",
+    "-ffp-contract=off",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-clobbered",
+    "-pthread",
+    "-fno-gnu-unique",
+)
 NAMES = sorted(path.name for path in kernels().glob("*.cu"))
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed: no CUDA emulator")
 FORWARD, REVERSE, SHUFFLED = 0, 1, 2

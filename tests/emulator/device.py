@@ -137,7 +137,11 @@ class EmulatedDevice:
         stream.put(lambda: self._run(launch))
 
     def _run(self, launch: Launch) -> None:
-        before = None if self.traced is None else [np.array(a, subok=False) if isinstance(a, np.ndarray) else a for a in launch.args]
+        before = (
+            None
+            if self.traced is None
+            else [np.array(a, subok=False) if isinstance(a, np.ndarray) else a for a in launch.args]
+        )
         self.kernels.run(launch, self.seed)
         if self.traced is not None:
             after = [np.array(a, subok=False) if isinstance(a, np.ndarray) else None for a in launch.args]

@@ -59,8 +59,12 @@ def _bins(device: EmulatedDevice) -> Any:
 def _columns(device: EmulatedDevice) -> Any:
     rng = np.random.default_rng(2)
     out = on(device, np.full(13, 255, np.uint8))
-    yield replace(bins.and_bits(on(device, rng.integers(0, 256, 14).astype(np.uint8)), 5, 100, out, device.limits), threads=32)
-    yield replace(bins.and_bytes(on(device, (rng.random(100) < 0.5).view(np.uint8)), 100, out, device.limits), threads=32)
+    yield replace(
+        bins.and_bits(on(device, rng.integers(0, 256, 14).astype(np.uint8)), 5, 100, out, device.limits), threads=32
+    )
+    yield replace(
+        bins.and_bytes(on(device, (rng.random(100) < 0.5).view(np.uint8)), 100, out, device.limits), threads=32
+    )
     whole = on(device, np.array([0, 5, -1, 2**53, 2**53 + 1]))
     yield bins.weigh(whole, None, device.zeros(5, np.int64), device.limits)
     scaled = on(device, np.array([0.5, 1.5, -0.0, -1, np.nan, np.inf, 2.0**53]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,7 +108,9 @@ def _float(dtype: Any) -> Any:
     return FLOATS.get(np.dtype(dtype).str[1:], np.float64)
 
 
-def count_points(device: Device, source: Sequence[Span] | Held, target: Target, bounds: Bounds | None = None) -> Counted:
+def count_points(
+    device: Device, source: Sequence[Span] | Held, target: Target, bounds: Bounds | None = None
+) -> Counted:
     """Count (or weigh) the points. Less and less at a time where the device runs out of memory; then OutOfMemory."""
     given = bounds or Bounds()
     while True:
@@ -127,7 +130,9 @@ class _Count:
         self.device, self.source, self.target, self.bounds = device, source, target, bounds
         self.stream: Stream = device.stream()
         self.axes = [make_axis(float(a.origin), float(a.step), int(a.cells)) for a in (target.ax, target.ay)]
-        self.weighted = source.weight is not None if isinstance(source, Held) else any(s.weight is not None for s in source)
+        self.weighted = (
+            source.weight is not None if isinstance(source, Held) else any(s.weight is not None for s in source)
+        )
         self.n = len(source.x) if isinstance(source, Held) else sum(len(s.x) for s in source)
         self.layout = kernels.layout(target.cells, device.limits) if bounds.shared and not self.weighted else None
         if self.n < target.cells:
@@ -202,11 +207,9 @@ class _Count:
             return
         assert self.feed is not None
         for span in self.source:
-            both = (_float(span.x.dtype), _float(span.y.dtype))
-            kind = np.promote_types(*both)
-            for c in self.feed.chunks(len(span.x), lambda a, b, s=span, k=kind: self._load(s, k, a, b)):
-                if len(c["x"]):
-                    yield kernels.Points(**c)
+            kind = np.promote_types(_float(span.x.dtype), _float(span.y.dtype))
+            for columns in self.feed.chunks(len(span.x), partial(self._load, span, kind)):
+                yield kernels.Points(**columns)
 
     def _held(self, held: Held) -> Iterator[kernels.Points]:
         """As it lies; validity of several columns becomes one bitmap, weights become integers, once."""

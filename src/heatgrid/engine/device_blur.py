@@ -31,9 +31,7 @@ def smooth_on_device(
     out = device.empty(image.size, image.dtype)
     steps = (("down", flat, between, taps[0]), ("along", between, out, taps[1]))
     for axis, source, result, weights in steps:
-        device.launch(
-            kernels.smooth(axis, source, result, weights, boundary, (images, ny, nx), device.limits), stream
-        )
+        device.launch(kernels.smooth(axis, source, result, weights, boundary, (images, ny, nx), device.limits), stream)
     stream.synchronize()
     return out.reshape(shape)
 
@@ -46,8 +44,8 @@ def smooth_held(
     kind = None if image is None else np.dtype(image.dtype)
     if image is None or kind is None or kind.kind not in "iufb" or image.ndim < 2:
         raise UsageError(
-            "this cannot be smoothed", code="HG1422", where="values", value=f"{kind} of shape {getattr(image, 'shape', None)}",
-            expected="numbers of shape (..., ny, nx)",
+            "this cannot be smoothed", code="HG1422", where="values",
+            value=f"{kind} of shape {getattr(image, 'shape', None)}", expected="numbers of shape (..., ny, nx)",
         )  # fmt: skip
     image = image.astype({"f4": np.float32, "f2": np.float32}.get(kind.str[1:], np.float64), copy=False)
     return smooth_on_device(device, image, sigmas, radii, boundary) if image.size else image

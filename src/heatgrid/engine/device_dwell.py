@@ -60,7 +60,7 @@ def adopt(device: Device, session: Any, time: Any, feature: Any) -> tuple[Events
         kind = np.int32 if column.values.dtype.itemsize <= 4 and column.values.dtype != np.uint32 else np.int64
         found[name] = column.values.astype(kind, copy=False)
     stream = device.stream()
-    keys, first_session, sessions = _codes(device, stream, found["session"], "session", 2**32 - 2)
+    keys, _, sessions = _codes(device, stream, found["session"], "session", 2**32 - 2)
     codes, first_feature, features = _codes(device, stream, found["feature"], "feature", MOST_FEATURES)
     return Events(keys, found["time"].astype(np.int64, copy=False), codes, sessions, features), first_feature
 
@@ -99,23 +99,23 @@ def usage(device: Device, events: Events, idle: int, *, by_time: bool = False, s
         nothing = np.zeros(events.features, np.int64)
         return Usage(nothing, nothing, nothing, nothing, in_order=True)
     work = _Work(device, n)
-    keys, rows = events.session, None
-    if by_time:
-        keys, rows = work.by_time(events)
-    keys, rows = work.sort(keys, rows, (events.sessions - 1).bit_length())
-    if rows is None:
-        time, feature = events.time, events.feature
-    else:
-        time, feature = work.gather(events.time, rows), work.gather(events.feature, rows)
+    keys, order = work.by_time(events) if by_time else (events.session, None)
+    keys, order = work.sort(keys, order, (events.sessions - 1).bit_length())
+    time, feature = events.time, events.feature
+    if order is not None:
+        time, feature = work.gather(time, order), work.gather(feature, order)
     ordered = kernels.Rows(keys, time, feature, events.mul, events.div, min(idle, MOST_IDLE))
-    sums = kernels.Sums(*(device.zeros(events.features, np.int64) for _ in range(4)), device.zeros(1, np.uint64))
+    by_feature = [device.zeros(events.features, np.int64) for _ in range(4)]
+    sums = kernels.Sums(by_feature[0], by_feature[1], by_feature[2], by_feature[3], device.zeros(1, np.uint64))
     work.count(ordered, events, sums, seen_bytes)
     if int(device.download(sums.disorder)[0]):
         assert not by_time
         sorted_first = usage(device, events, idle, by_time=True, seen_bytes=seen_bytes)
-        return Usage(sorted_first.dwell, sorted_first.visits, sorted_first.events, sorted_first.sessions, in_order=False)
-    found = [device.download(a) for a in (sums.dwell, sums.visits, sums.events, sums.sessions)]
-    return Usage(*found, in_order=True)
+        return Usage(
+            sorted_first.dwell, sorted_first.visits, sorted_first.events, sorted_first.sessions, in_order=False
+        )
+    dwell, visits, rows, distinct = (device.download(a) for a in by_feature)
+    return Usage(dwell, visits, rows, distinct, in_order=True)
 
 
 class _Work:

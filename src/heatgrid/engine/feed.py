@@ -1,8 +1,8 @@
 """Columns in main memory to the device, a chunk at a time, so that copies and kernels overlap.
 
-Two slots, each with its own memory on the device and pinned memory on the host. While the kernels work on one, the other
-is filled: the host waits until the slot's last copy has left its pinned memory, the copies wait until the kernels that
-read the slot are through, the kernels wait for the copies. Memory that is pinned already is copied from where it lies.
+Two slots, each with its own memory on the device and pinned memory on the host. While the kernels work on one, the
+other is filled: the host waits until the slot's last copy has left its pinned memory, the copies wait until the kernels
+that read the slot are through, the kernels wait for the copies. Memory that is pinned is copied from where it lies.
 """
 
 from __future__ import annotations

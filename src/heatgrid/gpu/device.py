@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from heatgrid.gpu.launch import Launch
@@ -71,18 +70,16 @@ class Device(Protocol):
 
     def is_staged(self, host: npt.NDArray[Any]) -> bool: ...
 
-    def upload(self, host: npt.NDArray[Any], out: Any, stream: Stream) -> None:
+    def upload(self, host: npt.NDArray[Any], out: Any, stream: Any) -> None:
         """Begin to copy; `host` must stay as it is until the stream is through."""
 
     def download(self, array: Any) -> npt.NDArray[Any]:
         """Wait for everything before, and copy."""
 
-    def launch(self, launch: Launch, stream: Stream) -> None: ...
+    def launch(self, launch: Launch, stream: Any) -> None: ...
 
 
 def blocks_for(n: int, threads: int, limits: Limits) -> int:
     """Enough blocks for n items one each, at most what is resident at once: the loops stride over the rest."""
     resident = limits.multiprocessors * max(limits.threads_multiprocessor // threads, 1)
     return max(1, min(-(-n // threads), resident))
-
-

@@ -21,7 +21,7 @@ class DeviceGrid(Grid):
         self._values: npt.NDArray[np.int64] | None = None
         super().__init__(on_device, *args, **facts)
 
-    @property  # type: ignore[override]
+    @property
     def values(self) -> npt.NDArray[np.int64]:
         if self._values is None:
             self._values = self._download(self.on_device)
