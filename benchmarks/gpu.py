@@ -3,7 +3,8 @@
     python benchmarks/gpu.py --rows 500000000 --grids 256x256 1080x1920 10000x1920 --sigma 2 8 32 --groups 50
 
 Device-resident input (kernels), pinned and pageable host memory (copies and kernels) and the finish (the result's way
-back) apart; each figure is the median of several runs, answers compared. Floors measured here: reading, copying, random atomics.
+back) apart; each figure is the median of several runs, answers compared. Floors measured here: reading, copying,
+random atomics.
 """
 
 from __future__ import annotations
