@@ -27,6 +27,7 @@ FLOORS = {
     "heat": 5,
     "arrays": 5,
     "dwelling": 5,
+    "dwelling_device": 5,
     "cli": 5,
     "__main__": 5,
 }

@@ -62,6 +62,7 @@ def run(
     if backend == "gpu":
         raise DeviceError(
             "the engine has no GPU backend in this version", code="HG5002", where="backend", value=why_not() or "gpu",
+            expected="maps, features and pages are counted on the CPU; bin_points, smooth and dwell have GPU kernels",
             hint="backend='auto' or 'cpu'",
         )  # fmt: skip
     if plan is not None and plan_fields:

@@ -9,8 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from heatgrid.api import run
+from heatgrid.dwelling_device import dwell_held, dwell_on_device
+from heatgrid.engine import backend as devices
+from heatgrid.engine.lanes import ORDERS
+from heatgrid.gpu.device import OutOfMemory
 from heatgrid.sources.events import open_events
-from heatgrid.words.errors import InputError, UsageError
+from heatgrid.words.errors import InputError, UsageError, nearest
 from heatgrid.words.plan import Plan
 
 COLUMNS = ("feature", "dwell_ms", "visits", "sessions", "events")
@@ -29,6 +33,8 @@ def dwell(
         a row with a null session is rejected.
     time : datetime64 or Arrow timestamps, or integers in ms.
     order : "auto", "time", "session" or "any", as in ``run``.
+    backend : "auto" takes a GPU for columns that lie on it (whole numbers without nulls; time in ms), else the CPU:
+        encoding names in main memory is most of the work. "gpu" is an error where there is none.
 
     Returns
     -------
@@ -39,6 +45,17 @@ def dwell(
     ------
     UsageError : arrays of unlike length. InputError : a type that cannot be read as what it is given for.
     """
+    there = devices.on_device(session, time, feature)
+    choice = devices.choose(
+        "cpu" if backend == "auto" and not there else backend, what="rows", size=0, least=0, there=there
+    )
+    if order not in ORDERS:
+        raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
+    plan = Plan(maps=(), tables=("features",), idle_ms=idle_ms, time_range=None)
+    if there and choice.device is not None:
+        return dwell_held(choice, session, time, feature, idle_ms, order)
+    if there:
+        raise devices.not_here("session, time, feature", session)
     columns = {"session": _array(session), "time": _times(time), "feature": _array(feature)}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -46,9 +63,13 @@ def dwell(
             "the arrays are not of one length", code="HG1140", where="session, time, feature",
             value=", ".join(f"{name} {n:,}" for name, n in lengths.items()), expected="one row each",
         )  # fmt: skip
+    if choice.device is not None:
+        try:
+            return dwell_on_device(choice, columns["session"], columns["time"], columns["feature"], idle_ms, order)
+        except OutOfMemory as error:
+            devices.no_room(choice, error)
     events = open_events(pa.table(columns), time_range=(1, 9999))
-    plan = Plan(maps=(), tables=("features",), idle_ms=idle_ms, time_range=None)
-    heat = run(events, plan, order=order, backend=backend)
+    heat = run(events, plan, order=order)
     return heat.features.select(COLUMNS).replace_schema_metadata({"heatgrid": json.dumps(heat.ledger.as_dict())})
 
 

@@ -131,6 +131,8 @@ def _nvrtc() -> bool:
 
 
 def _gpu() -> str:
+    from heatgrid.engine.backend import ON_GPU
     from heatgrid.gpu.availability import why_not
 
-    return f"not used: {why_not()}"
+    reason = why_not()
+    return f"not used: {reason}" if reason else f"used by {', '.join(ON_GPU)}; event dumps are counted on the CPU"

@@ -85,16 +85,17 @@ def device_of(backend: str) -> str:
         return "cpu (asked for)"
     from heatgrid.gpu.availability import why_not
 
+    reason = why_not() or "event dumps are counted on the CPU in this version"
     if backend == "gpu":
         raise DeviceError(
             "the GPU cannot be used",
             code="HG5001",
             where="--backend",
             value=backend,
-            expected=why_not(),
+            expected=reason,
             hint="--backend auto",
         )
-    return f"cpu: {why_not()}"
+    return f"cpu: {reason}"
 
 
 def _if_unordered(order: str, rows: int | None, held: int) -> str:

@@ -115,7 +115,7 @@ def choose(spans: Sequence[Span], target: Target, threads: int, limits: Limits) 
         if variant == "sparse":
             return replace(base, rounds=_rounds(target, limits))
         return _private(base, limits) if variant == "private" else base
-    if grouped and _is_sparse(target, points, limits):
+    if grouped and is_sparse(target, points, limits):
         return _sparse(base, target, points, weighted, limits)
     return _dense(base, spans, target, points, weighted, limits)
 
@@ -130,7 +130,8 @@ def _possible(target: Target, weighted: bool, grouped: bool) -> tuple[str, ...]:
     return (*dense, "sparse", "sorted") if target.cells <= MOST_DENSE else ("sparse", "sorted")
 
 
-def _is_sparse(target: Target, points: int, limits: Limits) -> bool:
+def is_sparse(target: Target, points: int, limits: Limits) -> bool:
+    """Whether of a stack only the cells hit are kept."""
     too_large = target.cells > MOST_DENSE or target.cells * 8 > limits.stack_bytes
     return too_large or target.cells > max(SPARSE_FROM, 2 * points)
 

@@ -119,9 +119,9 @@ def load(span: Span, start: int, stop: int, target: Target) -> Block:
     if span.group is not None:
         group = span.group[start:stop]
         group = _plain(group if group.dtype.str[1:] in CODES else _codes(group))
-    bits = _bitmap(span.masks, start, stop)
+    bits = bitmap(span.masks, start, stop)
     if span.weight is not None:
-        weight = _whole_weights(span.weight[start:stop], target.weight_scale)
+        weight = whole_weights(span.weight[start:stop], target.weight_scale)
         if weight.size and weight.min() < 0:
             bits = bits.copy() if bits.size else np.full((weight.size + 7) >> 3, 255, np.uint8)
             and_mask(weight >= 0, bits)
@@ -141,7 +141,7 @@ def form_of(target: Target, dtype: np.dtype[Any]) -> int:
     return place.DOUBLE if near == NEVER else place.DIVIDE if near == ALWAYS else place.DOUBLE_NEAR
 
 
-def _whole_weights(weight: Array, scale: float | None) -> Array:
+def whole_weights(weight: Array, scale: float | None) -> Array:
     """Weights as integers, -1 where they are invalid."""
     w = _plain(
         weight if weight.dtype.str[1:] in ("f4", "f8", "i4", "i8", "u8") else weight.astype(_weight_type(weight))
@@ -168,7 +168,7 @@ def _plain(values: Array) -> Array:
     return np.require(values, dtype=native, requirements=("C", "A"))
 
 
-def _bitmap(masks: tuple[Bits, ...], start: int, stop: int) -> Array:
+def bitmap(masks: tuple[Bits, ...], start: int, stop: int) -> Array:
     """One bitmap for the block from bit 0 on: as it lies, where there is one that starts at a byte; else an `and`."""
     if not masks:
         return _NONE_U1

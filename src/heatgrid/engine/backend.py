@@ -1,0 +1,93 @@
+"""Which device a computation takes, and why: the one place that decides between CPU and GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heatgrid.gpu import availability, foreign
+from heatgrid.gpu.device import Device
+from heatgrid.words.errors import DeviceError, UsageError, nearest
+
+BACKENDS = ("auto", "cpu", "gpu")
+ON_GPU = ("bin_points", "smooth", "dwell")
+LEAST_POINTS = 1 << 23
+"""Points in main memory from which copying them is worth it: a copy of 64 MB, below which the first launch and the
+result's way back weigh as much. Not measured: no GPU was at hand."""
+LEAST_CELLS = 1 << 22
+"""The same for a grid to be smoothed, which comes back as large as it went."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """device: None for the CPU. forced: an error of the device is an error, not a reason for the CPU."""
+
+    device: Device | None
+    reason: str
+    forced: bool = False
+
+    @property
+    def meta(self) -> dict[str, object]:
+        if self.device is None:
+            return {"backend": "cpu", "backend_reason": self.reason}
+        return {"backend": "gpu", "backend_reason": self.reason, "device": self.device.name}
+
+
+def open_device() -> Device:
+    from heatgrid.gpu import cupy_device
+
+    return cupy_device.open_device()
+
+
+def on_device(*data: object) -> bool:
+    """Whether any of these lies in a device's memory."""
+    return any(foreign.on_device(item) for item in data)
+
+
+def choose(backend: str, *, what: str, size: int, least: int, there: bool) -> Choice:
+    """size: items to be done; least: from how many a copy to the device is worth it; there: the input is on it."""
+    if backend not in BACKENDS:
+        raise UsageError(
+            "unknown backend", code="HG1411", where="backend", value=backend,
+            expected="one of " + ", ".join(BACKENDS), hint=nearest(str(backend), BACKENDS),
+        )  # fmt: skip
+    if backend == "cpu":
+        return Choice(None, "asked for")
+    if backend == "auto" and not there and size < least:  # first: to look for a GPU takes longer than a small map
+        return Choice(None, f"{size:,} {what}: below {least:,} the copy to a GPU costs more than it saves")
+    missing = availability.why_not()
+    if backend == "gpu":
+        if missing:
+            raise DeviceError(
+                "the GPU was asked for and cannot be used", code="HG5001", where="backend", value=missing,
+                expected="a CUDA device", hint='backend="auto" takes the CPU: the same integers',
+            )  # fmt: skip
+        return Choice(open_device(), "asked for", forced=True)
+    if missing:
+        return Choice(None, missing)
+    return Choice(open_device(), "the input is on the device" if there else f"{size:,} {what}")
+
+
+def few_points(choice: Choice, cells: int, points: int) -> Choice:
+    """What follows from a stack of mostly zeros: under `auto` the CPU, which keeps only the cells hit."""
+    if choice.device is None or choice.forced:
+        return choice
+    return Choice(None, f"{cells:,} cells for {points:,} points: the CPU keeps only those hit")
+
+
+def no_room(choice: Choice, error: Exception) -> Choice:
+    """What follows from too little memory on the device: the CPU under `auto`, else the error."""
+    if choice.forced:
+        raise DeviceError(
+            "the device has too little memory", code="HG5005", where="backend", value=str(error),
+            expected=f"room on {choice.device.name if choice.device else 'the device'}",
+            hint="smaller grids, fewer groups, or the CPU",
+        ) from error  # fmt: skip
+    return Choice(None, f"the device has too little memory: {error}")
+
+
+def not_here(name: str, data: object) -> DeviceError:
+    """An input that lies on a device, for a computation that goes to the CPU."""
+    return DeviceError(
+        f"{name} lives on a GPU, and this computation runs on the CPU", code="HG5003", where=name,
+        value=type(data).__name__, expected="an array in main memory", hint="cupy.asnumpy(...) copies it there",
+    )  # fmt: skip
