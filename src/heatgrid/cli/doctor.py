@@ -84,7 +84,12 @@ def warmed() -> str:
     started = time.monotonic()
     batches = list(generate(WARM_ROWS, seed=0))
     events = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
-    run(events, Plan(maps=("clicks", "moves"), every="week", by=("device",), moves_sessions=True, distinct=("users",)))
+    things = ("pages", "features")
+    plan = Plan(
+        maps=("clicks", "moves"), every="week", by=("device",), moves_sessions=True, distinct=("users",),
+        transitions=things, paths=things, funnel=("pageview", "click"), retention="week",
+    )  # fmt: skip
+    run(events, plan)
     return f"all CPU kernels are ready ({time.monotonic() - started:.1f} s)"
 
 
