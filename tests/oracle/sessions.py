@@ -49,6 +49,11 @@ WORDS = {
 # ---- one value at a time ------------------------------------------------------------------------------------------
 
 
+def _alike(value) -> str:
+    """The same text for numbers that are equal: -0.0 is 0.0; repr writes every NaN alike."""
+    return repr(value + 0.0 if isinstance(value, float) else value)
+
+
 def finite(value) -> bool:
     """A number that is there: not null, not NaN, not infinite."""
     return value is not None and math.isfinite(value)
@@ -276,7 +281,7 @@ class _Reader:
 
     def _identity(self, row):
         if self.plan["dedupe"] == "rows":
-            return tuple(repr(row.get(name)) for name in sorted(self.columns))
+            return tuple(_alike(row.get(name)) for name in sorted(self.columns))
         return row.get("event_id")
 
     # ---- inside a session -----------------------------------------------------------------------------------------
