@@ -246,7 +246,9 @@ def test_rejected_rows_and_duplicates():
     assert table(result, "pages")[("/a",)]["dwell_ms"] == 30
     whole = run(ev(0, x=1), ev(0, x=1), ev(0, x=2), ev(1, x=1), dedupe="rows")
     assert whole["ledger"]["rejected"] == {"duplicate": 1}
-    zeros = run(ev(0, x=0.0), ev(0, x=-0.0), ev(0, x=float("nan")), ev(0, x=-float("nan")), ev(0, x=None), dedupe="rows")
+    zeros = run(
+        ev(0, x=0.0), ev(0, x=-0.0), ev(0, x=float("nan")), ev(0, x=-float("nan")), ev(0, x=None), dedupe="rows"
+    )
     assert zeros["ledger"]["rejected"] == {"duplicate": 2}
 
 
