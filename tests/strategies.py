@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 T0 = 1_788_220_800  # 2026-09-01T00:00:00Z
@@ -25,6 +26,19 @@ EDGES = (0.0, -0.0, -0.5, 7.999, 8.0, 15.999999999999998, 16.0, 599.0, 1023.9, 1
          1e300, float("nan"), float("inf"), float("-inf"))  # fmt: skip
 WIDTHS = (0, -5, 1, 599, 600, 1023, 1024, 1439, 1440, 3840)
 STEPS_MS = (0, 0, 0, 1, 2, 63, 64, 100, 999, 1000, 5000, 29_999, 30_000, 30_001, 1_799_999, 1_800_000, 4_000_000)
+
+SMALL = settings(
+    deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=list(HealthCheck)
+)
+"""The cases are small already; shrinking them takes minutes."""
+BLOCKS = st.sampled_from((1, 2, 5, 16, 131_072))
+LANES = {
+    "order": st.sampled_from(("auto", "auto", "any")),
+    "block_rows": BLOCKS,
+    "threads": st.sampled_from((1, 2)),
+    "max_open": st.sampled_from((1, 2, 262_144)),
+}
+"""How a run may go, without any effect on its answer: options of ``run_plan``."""
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import heatgrid as hg
@@ -14,12 +14,10 @@ from heatgrid.demo.generate import generate, write
 from heatgrid.engine import periods
 from heatgrid.words.errors import HeatgridError
 from oracle import sql
-from strategies import Input, event_files, in_order, plans, shapes
+from strategies import BLOCKS, LANES, SMALL, Input, event_files, in_order, plans, shapes
 
-FOUND = [Phase.explicit, Phase.reuse, Phase.generate]  # the cases are small; shrinking them takes minutes
-EXAMPLES = settings(max_examples=60, deadline=None, phases=FOUND, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(SMALL, max_examples=60)
 YEAR_2000, YEAR_2101 = 946_684_800_000_000, 4_133_980_800_000_000
-BLOCKS = st.sampled_from((1, 2, 5, 16, 131_072))
 
 
 @st.composite
@@ -29,16 +27,10 @@ def cases(draw, ids=("session", "session", "both", "user", "none"), **kwargs):
 
 
 @EXAMPLES
-@given(
-    case=cases(),
-    order=st.sampled_from(("auto", "auto", "any")),
-    block_rows=BLOCKS,
-    threads=st.sampled_from((1, 2)),
-    max_open=st.sampled_from((1, 2, 262_144)),
-)
-def test_every_number(case, order, block_rows, threads, max_open):
+@given(case=cases(), **LANES)
+def test_every_number(case, **lane):
     data, plan, shape = case
-    heat = run_engine(data, plan, shape, order=order, block_rows=block_rows, threads=threads, max_open=max_open)
+    heat = run_engine(data, plan, shape, **lane)
     heat.ledger.check()
     assert differences(of_oracle(data, plan), of_heat(heat)) == []
 

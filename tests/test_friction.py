@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
@@ -21,12 +21,10 @@ from heatgrid.words.errors import HeatgridError, UsageError
 from heatgrid.words.friction import PRESETS, REACTIONS, Back, Follow, Loop, Marked, Repeat, Thrash, rules_of
 from oracle import friction as oracle
 from oracle import sessions, sql
-from strategies import T0, TICKS, Input, event_files, plans, shapes
+from strategies import BLOCKS, LANES, SMALL, T0, TICKS, Input, event_files, plans, shapes
 
-FOUND = [Phase.explicit, Phase.reuse, Phase.generate]
-EXAMPLES = settings(max_examples=60, deadline=None, phases=FOUND, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(SMALL, max_examples=60)
 YEAR_2000, YEAR_2101 = 946_684_800_000_000, 4_133_980_800_000_000
-BLOCKS = st.sampled_from((1, 2, 3, 7, 131_072))
 OWN = (
     Repeat(name="rage:all", n=3, gap_ms=1000, radius_px=30, metric="l2", once=False),
     Repeat(name="rage:box", n=2, gap_ms=500, radius_px=30, metric="box", once=False, restart=True),
@@ -170,13 +168,10 @@ def agree(data, fields, **options):
 
 
 @EXAMPLES
-@given(
-    data=clicking(), more=st.data(), order=st.sampled_from(("auto", "auto", "any")), block_rows=BLOCKS,
-    threads=st.sampled_from((1, 2)), max_open=st.sampled_from((1, 2, 262_144)),
-)  # fmt: skip
-def test_every_rule_flags_what_the_oracle_flags(data, more, order, block_rows, threads, max_open):
+@given(data=clicking(), more=st.data(), **LANES)
+def test_every_rule_flags_what_the_oracle_flags(data, more, **lane):
     fields = more.draw(fields_for(data))
-    agree(data, fields, order=order, block_rows=block_rows, threads=threads, max_open=max_open)
+    agree(data, fields, **lane)
 
 
 @EXAMPLES

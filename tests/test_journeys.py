@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -20,12 +20,10 @@ from heatgrid.words.funnel import Step, step_of
 from heatgrid.words.plan import Plan
 from oracle import journeys as oracle
 from oracle import sessions
-from strategies import TICKS, Input, event_files, plans, shapes
+from strategies import BLOCKS, LANES, SMALL, TICKS, Input, event_files, plans, shapes
 
-FOUND = [Phase.explicit, Phase.reuse, Phase.generate]
-EXAMPLES = settings(max_examples=100, deadline=None, phases=FOUND, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(SMALL, max_examples=100)
 OWNED = st.sampled_from(("session", "session", "both", "user"))
-BLOCKS = st.sampled_from((1, 2, 5, 16, 131_072))
 THINGS = ("pages", "features")
 STEPS = (
     {"kind": ["pageview"]}, {"kind": ["click"]}, {"kind": ["click", "move"]}, {"page": ["/a"]}, {"page": ["/b"]},
@@ -80,16 +78,10 @@ def of_heat(heat, steps=6) -> dict:
 
 
 @EXAMPLES
-@given(
-    case=cases(),
-    order=st.sampled_from(("auto", "auto", "any")),
-    block_rows=BLOCKS,
-    threads=st.sampled_from((1, 2)),
-    max_open=st.sampled_from((1, 2, 262_144)),
-)
-def test_every_column(case, order, block_rows, threads, max_open):
+@given(case=cases(), **LANES)
+def test_every_column(case, **lane):
     data, plan, shape = case
-    heat = run_engine(data, plan, shape, order=order, block_rows=block_rows, threads=threads, max_open=max_open)
+    heat = run_engine(data, plan, shape, **lane)
     assert differences(of_oracle(data, plan), of_heat(heat)) == []
 
 

@@ -9,16 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import heatgrid as hg
 from answers import differences, of_heat, plan_of, run_engine
 from heatgrid.words.errors import UsageError
-from strategies import TICKS, event_files, plans, shapes, to_table
+from strategies import SMALL, TICKS, event_files, plans, shapes, to_table
 
-FOUND = [Phase.explicit, Phase.reuse, Phase.generate]
-EXAMPLES = settings(max_examples=30, deadline=None, phases=FOUND, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(SMALL, max_examples=30)
 OWNED = st.sampled_from(("session", "both", "user"))
 
 

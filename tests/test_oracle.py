@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracle import sql
@@ -24,9 +24,8 @@ from oracle.sessions import (
     summary,
     table,
 )
-from strategies import TICKS, event_files, shapes, to_batches, to_table
+from strategies import SMALL, TICKS, event_files, shapes, to_batches, to_table
 
-FOUND = [Phase.explicit, Phase.reuse, Phase.generate]  # the cases are small; shrinking them takes minutes
 T0 = 1_788_220_800_000  # 2026-09-01T00:00:00Z in ms
 
 
@@ -346,7 +345,7 @@ def test_words():
     assert [page_of(u, True) for u in urls] == ["/a/:id", "/a/:email", "/#/x/:id", "Pricing page", "/"]
 
 
-@settings(max_examples=40, deadline=None, phases=FOUND, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(SMALL, max_examples=40)
 @given(
     data=event_files(ids="session", synonyms=False, dirty=False),
     cell=st.sampled_from((8.0, 10.0, 0.3)),
@@ -382,7 +381,7 @@ def test_sql_agrees(tmp_path, data, cell, key):
         assert sorted(got) == sorted(want)
 
 
-@settings(max_examples=60, deadline=None, phases=FOUND)
+@settings(SMALL, max_examples=60)
 @given(data=event_files(), shape=shapes())
 def test_arrow_batches_hold_the_rows(data, shape):
     """Whatever the layout, chunking and offset: the values that come out are those of the rows."""
@@ -394,7 +393,7 @@ def test_arrow_batches_hold_the_rows(data, shape):
         assert repr(got) == repr([{k: v for k, v in row.items() if k != "time"} for row in rows])
 
 
-@settings(max_examples=60, deadline=None, phases=FOUND)
+@settings(SMALL, max_examples=60)
 @given(data=event_files(ids="both"), gap=st.sampled_from((None, 1000)))
 def test_ledgers_add_up(data, gap):
     result = resolve(
