@@ -65,16 +65,22 @@ def add(pool: Any, pool_state: Any, heads: Any, s: Any, key: Any) -> Any:
         heads[s, 0] = region
         heads[s, 1] = bigger
         size = bigger
-    base = heads[s, 0]
-    mask = (np.int64(1) << size) - 1
-    h = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(64 - size))
-    while pool[base + h] != 0:
-        if pool[base + h] == key:
+    base = np.uint64(heads[s, 0])
+    mask = (np.uint64(1) << np.uint64(size)) - np.uint64(1)
+    at = (np.uint64(key) * _GOLDEN) >> np.uint64(64 - size)
+    while pool[base + at] != 0:
+        if pool[base + at] == key:
             return 0
-        h = (h + 1) & mask
-    pool[base + h] = key
+        at = (at + np.uint64(1)) & mask
+    pool[base + at] = key
     heads[s, 2] += 1
     return 1
+
+
+@fused
+def place(heads: Any, s: Any, key: Any) -> Any:
+    """Where the search for a key in the set of s would begin."""
+    return np.uint64(heads[s, 0]) + ((np.uint64(key) * _GOLDEN) >> np.uint64(64 - max(heads[s, 1], np.int64(1))))
 
 
 @fused

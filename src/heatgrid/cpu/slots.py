@@ -1,4 +1,4 @@
-"""Session ids to slots: an open-addressing table over 128-bit hashes, and the set of closed ids.
+"""Session ids to slots: an open-addressing table over 128-bit hashes.
 
 ``slots[s]`` is one row of int64 (fields below), so that a session costs one cache line; a struct of arrays was the
 first plan and touches five lines for the same row.
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from heatgrid.cpu import closed
 from heatgrid.cpu.jit import fused, tight
 
 LO, HI, RUN, VIEWS, LAST, SEQ, RANK, NEXT = range(8)
@@ -47,14 +48,15 @@ def open_slot(slots: Any, s: Any, lo: Any, hi: Any) -> None:
 @tight
 def assign(
     index: Any, ok: Any, lo: Any, hi: Any, time: Any, start: Any, epoch: Any, batch: Any, ms_mul: Any, ms_div: Any,
-    gap: Any, seen: Any, table: Any, slots: Any, touch: Any, free: Any, left: Any, totals: Any, closed: Any, out: Any,
+    gap: Any, seen: Any, table: Any, slots: Any, touch: Any, free: Any, left: Any, totals: Any, gone: Any,
+    gone_ids: Any, gone_last: Any, out: Any,
 ) -> Any:  # fmt: skip
     """out[i] = slot of the session (lo, hi)[index[i]], -1 where ok[i] is 0. Returns (row reached, reason).
 
     seen : int64 by index, epoch << 32 | slot, so that an id is looked up once a batch, not once a row.
     touch : number of the batch in which a slot was last seen; free : stack of free slots, left[0] of them.
     totals : (sessions opened, resumed ids, ...).
-    closed : int64 (2^k, 3): ids that were closed (lo, hi, last ms << 1 | 1), 0 where empty.
+    gone, gone_ids, gone_last : ids that were closed (closed.py).
     Reasons: DONE; FULL: no free slot; RETURNED: a closed id comes back
     before its session gap has passed (without a gap: ever).
     """
@@ -76,10 +78,9 @@ def assign(
         if s < 0:
             if left[0] == 0:
                 return np.int64(i), FULL
-            mark = lookup(closed, lo[j], hi[j])
-            if mark != 0:
-                ms = millis(time[i], ms_mul, ms_div)
-                if gap <= 0 or ms - (mark >> 1) < gap:
+            before = closed.find(gone, gone_ids, lo[j], hi[j])
+            if before >= 0:
+                if gap <= 0 or millis(time[i], ms_mul, ms_div) - gone_last[before] < gap:
                     return np.int64(i), RETURNED
                 totals[1] += 1
             left[0] -= 1
@@ -91,35 +92,6 @@ def assign(
         seen[j] = (np.int64(epoch) << 32) | s
         out[i] = s
     return index.shape[0], DONE
-
-
-@fused
-def lookup(closed: Any, lo: Any, hi: Any) -> Any:
-    """0 if the id is not in the set, else its mark."""
-    mask = closed.shape[0] - 1
-    h = _home(lo, mask)
-    while closed[h, 2] != 0:
-        if closed[h, 0] == lo and closed[h, 1] == hi:
-            return closed[h, 2]
-        h = (h + 1) & mask
-    return np.int64(0)
-
-
-@tight
-def insert_closed(closed: Any, ids: Any, marks: Any) -> Any:
-    """Add ids (n, 2) with their marks; an id that is there takes the new mark. Returns how many are new."""
-    mask = closed.shape[0] - 1
-    new = 0
-    for i in range(ids.shape[0]):
-        h = _home(ids[i, 0], mask)
-        while closed[h, 2] != 0 and not (closed[h, 0] == ids[i, 0] and closed[h, 1] == ids[i, 1]):
-            h = (h + 1) & mask
-        if closed[h, 2] == 0:
-            new += 1
-        closed[h, 0] = ids[i, 0]
-        closed[h, 1] = ids[i, 1]
-        closed[h, 2] = marks[i]
-    return new
 
 
 @tight

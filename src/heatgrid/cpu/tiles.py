@@ -30,8 +30,8 @@ DONE, NO_POOL, NO_TILE, NO_WAITING = range(4)
 EVENTS, SESSIONS, WIDEST = range(3)
 STATS = 3
 W_BASE, W_CELL, W_WEIGHT, W_NEXT = range(4)
-AHEAD = 12
-"""Events between the request for a line and its use."""
+AHEAD, NEAR = 24, 12
+"""Events between the request for a line and its use: of counters and of a session's head, then of the set behind it."""
 
 
 @tight
@@ -43,13 +43,20 @@ def select(
 
     layer_of_kind : -1 not drawn, else the layer; ledger[layer] = rows, used, outside, invalid. Returns how many.
     """
-    n = np.uint64(0)
+    # kinds come in no order: the few rows that are drawn are gathered without a branch, then looked at
+    found = np.uint64(0)
     for k in range(np.uint64(ready)):
         i = np.uint64(order[k])
+        drawn = layer_of_kind[np.uint64(kind[i])] >= 0
+        if flags.shape[0]:
+            drawn |= (flags[i] & 12) != 0
+        rows[found] = np.int64(i)
+        found += np.uint64(drawn & (slot[i] >= 0))
+    n = np.uint64(0)
+    for k in range(found):
+        i = np.uint64(rows[k])
         layer = np.int64(layer_of_kind[np.uint64(kind[i])])
         waits = flags.shape[0] and (flags[i] & 12) != 0
-        if (layer < 0 and not waits) or slot[i] < 0:
-            continue
         if layer == 1 and pointer.shape[0] and pointer[i] == touch_code:
             layer = np.int64(-1)
         cell = np.int64(-1)
@@ -79,7 +86,7 @@ def _tile(table: Any, keys: Any, used: Any, key: Any) -> Any:
     """Row of the tile (map << 36 | tile), -1 if it is new and there is no room."""
     mask = np.uint64(table.shape[0] - 1)
     h = spread(key) & mask
-    while table[h] >= 0 and keys[table[h]] != key:
+    while table[h] >= 0 and keys[np.uint64(table[h])] != key:
         h = (h + np.uint64(1)) & mask
     row = np.int64(table[h])
     if row < 0:
@@ -87,7 +94,7 @@ def _tile(table: Any, keys: Any, used: Any, key: Any) -> Any:
         if row >= keys.shape[0]:
             return np.int64(-1)
         used[0] = row + 1
-        keys[row] = key
+        keys[np.uint64(row)] = key
         table[h] = row
     return row
 
@@ -110,13 +117,13 @@ def locate(
 ) -> Any:  # fmt: skip
     """Map and tile of selected rows [start, stop); a row that waits for its width has tile -1 and the map without
     bucket. Returns the position where the tiles ran out, or stop."""
-    for n in range(start, stop):
-        i = rows[n]
+    for n in range(np.uint64(start), np.uint64(stop)):
+        i = np.uint64(rows[n])
         tiles[n] = -1
         maps[n] = -1
         if cells[n] < 0:
             continue
-        m = (np.int64(base[i]) * LAYERS + layer_of_kind[kind[i]]) * 2
+        m = (np.int64(base[i]) * LAYERS + layer_of_kind[np.uint64(kind[i])]) * 2
         if fixed.shape[0] and fixed[i]:
             m += 1
         b = np.int64(bucket[i]) if bucket.shape[0] else np.int64(UNKNOWN)
@@ -130,12 +137,12 @@ def locate(
         ix = cells[n] & 0xFFFFFFFF
         row = _tile(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
         if row < 0:
-            return n
+            return np.int64(n)
         maps[n] = m
         tiles[n] = row
         if own_width.shape[0] and 0.0 < own_width[i] < 100_000.0:
-            stats[m, WIDEST] = max(stats[m, WIDEST], np.int64(own_width[i]))
-    return stop
+            stats[np.uint64(m), WIDEST] = max(stats[np.uint64(m), WIDEST], np.int64(own_width[i]))
+    return np.int64(stop)
 
 
 @fused
@@ -144,17 +151,20 @@ def _count(
     pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """One event of session s (-1: sessions are not counted). False: the pool must grow first, and nothing was done."""
-    c = ((iy & 15) << 4) | (ix & 15)
+    c = np.uint64(((iy & 15) << 4) | (ix & 15))
+    tile = np.uint64(row)
+    of_map = np.uint64(m)
     if s >= 0:
-        if not sets.room_for_two(pool, pool_state, heads, s):
+        who = np.uint64(s)
+        if not sets.room_for_two(pool, pool_state, heads, who):
             return False
         key = KEY | (np.int64(m) << CELL_BITS)
         # a session that is new in the map is new in the cell, so the map is asked for only then
-        if sets.add(pool, pool_state, heads, s, key | (iy * nx + ix)) == 1:
-            counts[row, c, 1] += 1
-            stats[m, SESSIONS] += sets.add(pool, pool_state, heads, s, key | WHOLE_MAP)
-    counts[row, c, 0] += w
-    stats[m, EVENTS] += w
+        if sets.add(pool, pool_state, heads, who, key | (iy * nx + ix)) == 1:
+            counts[tile, c, 1] += 1
+            stats[of_map, SESSIONS] += sets.add(pool, pool_state, heads, who, key | WHOLE_MAP)
+    counts[tile, c, 0] += w
+    stats[of_map, EVENTS] += w
     return True
 
 
@@ -170,27 +180,31 @@ def fold(
     want_sessions by layer; view of length 0: a view is its run; run of length 0: no sessions; waiting_head by view.
     Returns (position, reason to make room).
     """
-    for n in range(start, stop):
-        if n + AHEAD < stop and tiles[n + AHEAD] >= 0:
-            c = (((cells[n + AHEAD] >> 32) & 15) << 4) | (cells[n + AHEAD] & 15)
-            prefetch(counts, np.uint64((tiles[n + AHEAD] * CELLS + c) * 2))
+    for n in range(np.uint64(start), np.uint64(stop)):
+        far = n + np.uint64(AHEAD)
+        if far < np.uint64(stop) and tiles[far] >= 0:
+            c = (((cells[far] >> 32) & 15) << 4) | (cells[far] & 15)
+            prefetch(counts, np.uint64((tiles[far] * CELLS + c) * 2))
             if run.shape[0]:
-                ahead = slot[rows[n + AHEAD]]
-                prefetch(heads, np.uint64(ahead * 3))
-        i = rows[n]
+                prefetch(heads, np.uint64(slot[np.uint64(rows[far])]) * np.uint64(3))
+        near = n + np.uint64(NEAR)
+        if run.shape[0] and near < np.uint64(stop) and tiles[near] >= 0:
+            key = KEY | (maps[near] << CELL_BITS) | ((cells[near] >> 32) * nx + (cells[near] & 0xFFFFFFFF))
+            prefetch(pool, sets.place(heads, np.uint64(slot[np.uint64(rows[near])]), key))
+        i = np.uint64(rows[n])
         s = np.int64(-1)
         v = np.int64(-1)
         if run.shape[0]:
             s = np.int64(slot[i])
             v = np.int64(view[i]) if view.shape[0] else np.int64(run[i])
-            if flags[i] & 12 and waiting_head[v] >= 0:
+            if flags[i] & 12 and waiting_head[np.uint64(v)] >= 0:
                 known = np.int64(UNKNOWN) if flags[i] & 8 else np.int64(bucket[i])
                 reason = _flush(
                     v, known, s, want_sessions, nx, n_tx, waiting_head, waiting, waiting_free, table, keys, used,
                     counts, stats, heads, pool, pool_state,
                 )  # fmt: skip
                 if reason != DONE:
-                    return n, reason
+                    return np.int64(n), reason
         if cells[n] < 0:
             continue
         w = weight[i] if weight.shape[0] else np.int64(1)
@@ -200,7 +214,7 @@ def fold(
         if tiles[n] < 0:
             entry = waiting_free[0]
             if entry < 0:
-                return n, NO_WAITING
+                return np.int64(n), NO_WAITING
             waiting_free[0] = waiting[entry, W_NEXT]
             waiting[entry, W_BASE] = m
             waiting[entry, W_CELL] = cells[n]
@@ -208,11 +222,11 @@ def fold(
             waiting[entry, W_NEXT] = waiting_head[v]
             waiting_head[v] = entry
             continue
-        if not want_sessions[(m // (2 * BUCKETS)) % LAYERS]:
+        if not want_sessions[np.uint64((m // (2 * BUCKETS)) % LAYERS)]:
             s = np.int64(-1)
         if not _count(m, tiles[n], iy, ix, w, s, nx, counts, stats, heads, pool, pool_state):
-            return n, NO_POOL
-    return stop, DONE
+            return np.int64(n), NO_POOL
+    return np.int64(stop), DONE
 
 
 @fused

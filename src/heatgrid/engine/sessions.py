@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from heatgrid.cpu import scan, slots
 from heatgrid.engine.block import Array, Block
+from heatgrid.engine.closed import Closed
 from heatgrid.engine.sets import Sets
 
 
@@ -62,8 +63,7 @@ class Sessions:
         self._free_runs = np.zeros(0, np.int32)
         self._views = np.zeros((0, scan.VIEW_FIELDS), np.int64)
         self._free_views = np.zeros(0, np.int32)
-        self._closed = np.zeros((1 << 10, 3), np.int64)
-        self._n_closed = 0
+        self._closed = Closed(with_times=gap > 0)
         self._grow_slots()
         self._grow_runs()
         self._grow_views()
@@ -85,7 +85,7 @@ class Sessions:
             at, reason = slots.assign(
                 block.index, block.ok, block.lo, block.hi, time, at, self._epoch, self.batch, *self.ms,
                 self._return_gap, self._seen, self._table, self._slots, self._touch, self._free, self.left, self.totals,
-                self._closed, out,
+                *self._closed.arrays, out,
             )  # fmt: skip
             if reason == slots.DONE:
                 return
@@ -134,21 +134,10 @@ class Sessions:
             self.left[3] = 0
 
     def finish(self) -> npt.NDArray[np.int64]:
-        """Close all; returns the ids of all sessions, sorted (n, 2)."""
+        """Close all; returns the ids of all sessions (n, 2), in no order; one that returned may be there twice."""
         alive = np.flatnonzero(self._alive())
         self._tell_closers(alive)
-        closed = self._closed[self._closed[:, 2] != 0][:, :2]
-        found = np.concatenate([closed, self._slots[alive][:, :2]])
-        # nothing else is asked of this object: the sort is the widest moment of a run
-        del closed
-        self._closed, self._slots, self._runs = (
-            np.zeros((0, a.shape[1]), np.int64) for a in (self._closed, self._slots, self._runs)
-        )
-        # sorted by their first half, which seldom leaves anything to the second: a lexsort takes 4 times as long
-        found = found[np.argsort(found[:, 0])]
-        if len(found) > 1 and (found[1:, 0] == found[:-1, 0]).any():
-            found = np.unique(found, axis=0)
-        return found
+        return np.concatenate([self._closed.ids, self._slots[alive, : slots.HI + 1]])
 
     def _alive(self) -> npt.NDArray[np.uint8]:
         alive = np.ones(len(self._slots), np.uint8)
@@ -207,16 +196,9 @@ class Sessions:
         return out
 
     def _remember(self, closing: npt.NDArray[np.int64]) -> None:
-        need = (self._n_closed + len(closing)) * 2
-        if need > len(self._closed):
-            old = self._closed[self._closed[:, 2] != 0]
-            size = 1 << max(10, int(need - 1).bit_length())
-            self._closed = np.zeros((size, 3), np.int64)
-            slots.insert_closed(self._closed, np.ascontiguousarray(old[:, :2]), np.ascontiguousarray(old[:, 2]))
         mul, div = self.ms
-        last = self._slots[closing, slots.LAST] * mul // div
-        ids = np.ascontiguousarray(self._slots[closing][:, :2])
-        self._n_closed += int(slots.insert_closed(self._closed, ids, (last << 1) | 1))
+        ids = np.ascontiguousarray(self._slots[closing, : slots.HI + 1])
+        self._closed.add(ids, self._slots[closing, slots.LAST] * mul // div)
 
     def _rebuild(self) -> None:
         size = 1 << (2 * len(self._slots) - 1).bit_length()

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import numpy.typing as npt
 
-from heatgrid.states.state import Ints, Maps, Paths, State, Table, canonical
+from heatgrid.states.state import Ints, Maps, Paths, State, Table, canonical, ids_of
 from heatgrid.words.errors import LimitError, UsageError
 
 MOST = 9.2e18
@@ -92,9 +92,10 @@ def refuse_overlap(a: State, b: State) -> None:
             "the same input is in both states", code="HG1604", where="inputs", value=", ".join(twice[:5]),
             expected="inputs that differ", hint="merge states of different files",
         )  # fmt: skip
-    if a.session_ids is None or b.session_ids is None:
+    of_a, of_b = ids_of(a), ids_of(b)
+    if of_a is None or of_b is None:
         return
-    both = len(a.session_ids) + len(b.session_ids) - len(_unique(np.concatenate([a.session_ids, b.session_ids])))
+    both = len(of_a) + len(of_b) - len(np.unique(np.concatenate([of_a, of_b]), axis=0))
     if both:
         raise UsageError(
             "some sessions are in both states", code="HG1605", where="session", value=f"{both:,} sessions",
@@ -106,11 +107,7 @@ def refuse_overlap(a: State, b: State) -> None:
 def _union(a: State, b: State) -> Ints | None:
     if a.session_ids is None or b.session_ids is None:
         return None
-    return _unique(np.concatenate([a.session_ids, b.session_ids]))
-
-
-def _unique(rows: Ints) -> Ints:
-    return np.unique(rows, axis=0) if len(rows) else rows
+    return np.concatenate([a.session_ids, b.session_ids])
 
 
 def _bounds(a: State, b: State) -> tuple[int, int] | None:
@@ -150,7 +147,7 @@ def _merge_tables(a: State, b: State, name: str, names: dict[str, list[str]]) ->
     if ta.ids is not None and tb.ids is not None:
         ids = np.concatenate([ta.ids, tb.ids + np.array([shift, 0, 0])])
         ids[:, 0] = place[ids[:, 0]]
-        ids = _unique(ids)
+        ids = np.unique(ids, axis=0) if len(ids) else ids
     return Table(ta.dims, ta.fields, keys, values, np.column_stack([cells, counts]), ids)
 
 

@@ -79,12 +79,25 @@ class State:
     bounds: tuple[int, int] | None
     """First and last time of accepted rows, in ms since 1970."""
     session_ids: Ints | None
-    """(n, 2) sorted 128-bit hashes: the proof that two states hold different sessions. Personal data."""
+    """(n, 2) 128-bit hashes: the proof that two states hold different sessions. Personal data. In no order, and one of
+    several runs may be there for each: most results are neither saved nor merged (see ``ids_of``)."""
     inputs: list[dict[str, object]] = field(default_factory=list)
     has: tuple[str, ...] = ()
     """Canonical columns the input had, so that a missing metric can name what would unlock it."""
     metrics_version: int = METRICS_VERSION
     paths: dict[str, Paths] = field(default_factory=dict)
+
+
+def ids_of(state: State) -> Ints | None:
+    """The ids of the state's sessions, each once, sorted; the state keeps them so."""
+    ids = state.session_ids
+    if ids is not None:
+        # sorted by their first half, which seldom leaves anything to the second: a lexsort takes 4 times as long
+        ids = ids[np.argsort(ids[:, 0])]
+        if len(ids) > 1 and (ids[1:, 0] == ids[:-1, 0]).any():
+            ids = np.unique(ids, axis=0)
+        state.session_ids = ids
+    return ids
 
 
 def canonical(state: State) -> State:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.states.state import Maps, Paths, State, Table
+from heatgrid.states.state import Maps, Paths, State, Table, ids_of
 from heatgrid.words.errors import InputError, UsageError
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import METRICS_VERSION, Plan
@@ -31,8 +31,9 @@ def to_bytes(state: State) -> bytes:
     for name, paths in sorted(state.paths.items()):
         for part in ("keys", "parents", "ended"):
             arrays[f"paths/{name}/{part}"] = getattr(paths, part)
-    if state.session_ids is not None:
-        arrays["session_ids"] = state.session_ids
+    ids = ids_of(state)
+    if ids is not None:
+        arrays["session_ids"] = ids
     header = {
         "version": VERSION,
         "metrics_version": state.metrics_version,
