@@ -169,6 +169,35 @@ def _count(
 
 
 @tight
+def _flush(
+    v: Any, bucket: Any, s: Any, want_sessions: Any, nx: Any, n_tx: Any, waiting_head: Any, waiting: Any,
+    waiting_free: Any, table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any,
+    pool_state: Any,
+) -> Any:  # fmt: skip
+    """Count what waits in a view, one after the other, so that it can stop for room and go on."""
+    reason = DONE
+    while waiting_head[v] >= 0 and reason == DONE:
+        entry = waiting_head[v]
+        m0 = waiting[entry, W_BASE]
+        m = m0 * BUCKETS + bucket
+        iy = waiting[entry, W_CELL] >> 32
+        ix = waiting[entry, W_CELL] & 0xFFFFFFFF
+        row = _tile(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
+        if row < 0:
+            reason = NO_TILE
+        else:
+            who = s if want_sessions[(m0 >> 1) % LAYERS] else np.int64(-1)
+            w = waiting[entry, W_WEIGHT]
+            if not _count(m, row, iy, ix, w, who, nx, counts, stats, heads, pool, pool_state):
+                reason = NO_POOL
+            else:
+                waiting_head[v] = waiting[entry, W_NEXT]
+                waiting[entry, W_NEXT] = waiting_free[0]
+                waiting_free[0] = entry
+    return reason
+
+
+@tight
 def fold(
     start: Any, stop: Any, rows: Any, cells: Any, maps: Any, tiles: Any, slot: Any, run: Any, view: Any, flags: Any,
     bucket: Any, weight: Any, nx: Any, n_tx: Any, want_sessions: Any, waiting_head: Any, waiting: Any,
@@ -227,35 +256,6 @@ def fold(
         if not _count(m, tiles[n], iy, ix, w, s, nx, counts, stats, heads, pool, pool_state):
             return np.int64(n), NO_POOL
     return np.int64(stop), DONE
-
-
-@fused
-def _flush(
-    v: Any, bucket: Any, s: Any, want_sessions: Any, nx: Any, n_tx: Any, waiting_head: Any, waiting: Any,
-    waiting_free: Any, table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any,
-    pool_state: Any,
-) -> Any:  # fmt: skip
-    """Count what waits in a view, one after the other, so that it can stop for room and go on."""
-    reason = DONE
-    while waiting_head[v] >= 0 and reason == DONE:
-        entry = waiting_head[v]
-        m0 = waiting[entry, W_BASE]
-        m = m0 * BUCKETS + bucket
-        iy = waiting[entry, W_CELL] >> 32
-        ix = waiting[entry, W_CELL] & 0xFFFFFFFF
-        row = _tile(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
-        if row < 0:
-            reason = NO_TILE
-        else:
-            who = s if want_sessions[(m0 >> 1) % LAYERS] else np.int64(-1)
-            w = waiting[entry, W_WEIGHT]
-            if not _count(m, row, iy, ix, w, who, nx, counts, stats, heads, pool, pool_state):
-                reason = NO_POOL
-            else:
-                waiting_head[v] = waiting[entry, W_NEXT]
-                waiting[entry, W_NEXT] = waiting_free[0]
-                waiting_free[0] = entry
-    return reason
 
 
 @tight
