@@ -67,6 +67,6 @@ class LateBuffer:
         waiting = order[ready : block.rows]
         if len(waiting):
             columns = ((name, column) for name, column in block.columns.items() if name not in RESOLVED)
-            self.held = {name: column[waiting] for name, column in columns if len(column)}
+            self.held = {name: column.take(waiting) for name, column in columns if len(column)}
         else:
             self.held = {}

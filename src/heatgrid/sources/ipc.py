@@ -39,6 +39,7 @@ class IpcFile:
 
     replayable = True
     loose = False
+    quick = True
 
     def __init__(self, identity: Identity) -> None:
         self.identity: Identity | None = identity
@@ -85,6 +86,7 @@ class IpcStream:
     """Batches one after the other, from a file or from a pipe."""
 
     loose = False
+    quick = True
     rows: int | None = None
 
     def __init__(self, name: str, open_: Callable[[], pa.NativeFile], identity: Identity | None) -> None:

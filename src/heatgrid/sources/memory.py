@@ -23,6 +23,7 @@ class MemoryPart:
     """Batches of a schema; ``open`` starts them from the beginning with at least the columns asked for."""
 
     loose = False
+    quick = True
     identity: Identity | None = None
 
     def __init__(

@@ -80,6 +80,7 @@ class ParquetPart:
         self.name = identity.path
         with reading(self.path), pq.ParquetFile(self.path) as file:
             self.rows: int | None = file.metadata.num_rows
+            self.quick = file.metadata.num_rows >= FROM_ROWS
             self.own = sound(file.schema_arrow)
         self.keys = {key: value for key, value in partitions(self.path).items() if key not in self.own.names}
         self.schema = keys_field(self.own, self.keys)

@@ -82,6 +82,8 @@ class Part(Protocol):
     replayable: bool
     loose: bool
     """Texts may be compared with numbers: the source knows no types."""
+    quick: bool
+    """Decoding is a minor share of a run: what follows needs the processors more."""
     identity: Identity | None
 
     def sample(self, path: str) -> pa.Array | None:

@@ -48,6 +48,7 @@ class TextPart:
     """One text file or pipe."""
 
     loose = True
+    quick = False
     rows: int | None = None
 
     def __init__(
