@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 import heatgrid
 from heatgrid.cli import demo, doctor, friction, journeys, maps, plan, report, states, tables
@@ -45,6 +45,11 @@ _HEADINGS = (
 class Command(TyperCommand):
     """A command whose help lists its options under their headings."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for param in self.get_params(ctx):
+            _spare(param, text=param.name in getattr(self.callback, "texts", ()))
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         found: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
@@ -57,10 +62,19 @@ class Command(TyperCommand):
                 formatter.write_dl(found[heading])
 
 
+class Commands(TyperGroup):
+    """All commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for param in self.get_params(ctx):
+            _spare(param, text=False)
+        return super().parse_args(ctx, args)
+
+
 def app() -> typer.Typer:
     """All commands under one name."""
     made = typer.Typer(
-        name="heatgrid", help=_ABOUT, epilog=_EXITS, add_completion=False, no_args_is_help=True,
+        name="heatgrid", cls=Commands, help=_ABOUT, epilog=_EXITS, add_completion=False, no_args_is_help=True,
         rich_markup_mode=None, pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )  # fmt: skip
@@ -68,6 +82,23 @@ def app() -> typer.Typer:
     for name, function in COMMANDS.items():
         made.command(name, cls=Command)(spread(function))
     return made
+
+
+def _spare(param: Any, *, text: bool) -> None:
+    """Leave values that need no conversion alone: Typer loads a library and builds a converter for every option, given
+    or not, a tenth of a second in all. What is missing or wrong still goes its way."""
+    convert = param.process_value
+
+    def process(ctx: Any, value: Any) -> Any:
+        if (value is None or value == []) and param.required:
+            return convert(ctx, value)
+        if not text and isinstance(value, str):
+            return convert(ctx, value)
+        if isinstance(value, tuple):
+            value = list(value)
+        return value if param.callback is None else param.callback(ctx, param, value)
+
+    param.process_value = process
 
 
 def _version(value: bool) -> None:

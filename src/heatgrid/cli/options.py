@@ -26,6 +26,10 @@ EVENTS = Annotated[
 ]
 
 
+TEXTS = (str, str | None, list[str])
+"""Options of these types are taken as they are written."""
+
+
 def opt(names: str, metavar: str, help: str, default: Any = None, **more: Any) -> Any:
     """A field that is an option; ``names`` as in "--out -o". Lists take the option several times."""
     about = {"names": names.split(), "metavar": metavar or None, "help": help, **more}
@@ -140,6 +144,8 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
     command.__name__, command.__doc__, command.__module__ = function.__name__, function.__doc__, function.__module__
     command.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in seen}
+    kinds = {spec.name: _hints(group)[spec.name] for group in groups.values() for spec in fields(group)}
+    command.texts = frozenset(name for name, kind in kinds.items() if kind in TEXTS)  # type: ignore[attr-defined]
     return command
 
 
