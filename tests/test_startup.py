@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numba
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from heatgrid.cpu import kept
 
 ROWS = 300
 
@@ -75,3 +83,138 @@ def test_a_kernel_that_is_not_kept_is_compiled_after_one_that_is(tmp_path: Path)
     child(KERNEL, tmp_path)
     told = child(KERNEL.replace("import sys\n", "import sys\nsys.argv.append('more')\n", 1), tmp_path).splitlines()
     assert told == ["1 253 0 False", "1 True"]
+
+
+def test_numbas_own_cache_does_where_its_internals_are_others(tmp_path: Path) -> None:
+    gone = "import numba.core.caching\ndel numba.core.caching.CompileResultCacheImpl\n"
+    first = child(gone + KERNEL, tmp_path).split()
+    assert first[:2] == ["1", "253"]
+    assert int(first[2]) >= 2
+    assert child(gone + KERNEL, tmp_path).split() == ["1", "253", "0", "True"]
+
+
+def test_a_numba_that_was_not_tried_gets_its_compiler_ready(tmp_path: Path) -> None:
+    newer = "import numba\nnumba.__version__ = '0.99.0'\n"
+    child(newer + KERNEL, tmp_path)
+    assert child(newer + KERNEL, tmp_path).split() == ["1", "253", "0", "True"]
+
+
+class Kernels:
+    """Fresh dispatchers of one function, as a new process would make them, with kernels kept in ``folder``."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.source, self.folder = folder / "twice.py", folder / "kernels"
+        self.folder.mkdir()
+        self.source.write_text("def twice(values):\n    for i in range(values.shape[0]):\n        values[i] *= 2\n")
+        monkeypatch.setattr(numba.config, "CACHE_DIR", str(self.folder))
+        spec = importlib.util.spec_from_file_location("twice", self.source)
+        assert spec is not None
+        assert spec.loader is not None
+        self.module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+
+    def made(self) -> Any:
+        kept.stamp.cache_clear()
+        kept._source.cache_clear()
+        return kept.keep(numba.njit(nogil=True)(self.module.twice))
+
+    def loaded(self, made: Any = None, kind: type = np.int64) -> bool:
+        """Whether the kernel was found; its answer is right in any case."""
+        made = self.made() if made is None else made
+        values = np.arange(5, dtype=kind)
+        made(values)
+        assert values.tolist() == [0, 2, 4, 6, 8]
+        return bool(made.stats.cache_hits)
+
+    def files(self, end: str) -> list[Path]:
+        return sorted(self.folder.rglob("*" + end))
+
+
+@pytest.fixture
+def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernels:
+    return Kernels(tmp_path, monkeypatch)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "an empty index": (".nbi", lambda path: path.write_bytes(b"")),
+    "another's index": (".nbi", lambda path: path.write_bytes(b"not an index at all")),
+    "half an index": (".nbi", lambda path: path.write_bytes(path.read_bytes()[:-20])),
+    "half a kernel": (".nbc", lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])),
+    "a bit of the code": (".nbc", flip),
+    "no kernel": (".nbc", Path.unlink),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_kernel_is_compiled_again_and_kept(kernels: Kernels, damage: str) -> None:
+    end, spoil = DAMAGE[damage]
+    assert not kernels.loaded()
+    assert kernels.loaded()
+    (path,) = kernels.files(end)
+    spoil(path)
+    assert not kernels.loaded()
+    assert kernels.loaded()
+
+
+def test_a_kernel_for_other_types_is_not_taken(kernels: Kernels) -> None:
+    made = kernels.made()
+    kernels.loaded(made, np.int64)
+    kernels.loaded(made, np.float64)
+    one, other = kernels.files(".nbc")
+    swap = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(swap)
+    assert not kernels.loaded(kind=np.int64)
+
+
+def test_a_kernel_is_stale_when_what_it_imports_has_changed(kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "PACKAGE", kernels.source.parent)
+    for name, text in {
+        "cpu/near.py": "from heatgrid.words import (\n    far,\n)\n",
+        "words/far.py": "",
+        "other.py": "",
+    }.items():
+        path = kernels.source.parent / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    kernels.source.write_text("from heatgrid.cpu.near import a\n" + kernels.source.read_text())
+    assert not kernels.loaded()
+    (kernels.source.parent / "other.py").write_text("changed = 1\n")
+    assert kernels.loaded()
+    (kernels.source.parent / "words/far.py").write_text("changed = 1\n")
+    assert not kernels.loaded()
+
+
+def test_where_nothing_can_be_kept_kernels_work(kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = kernels.made()
+    shutil.rmtree(kernels.folder)
+    kernels.folder.write_text("not a folder any more")
+    assert not kernels.loaded(full)
+
+    def refused(_: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr("numba.core.caching._CacheLocator.ensure_cache_path", refused)
+    with pytest.raises(RuntimeError):
+        numba.njit(cache=True)(kernels.module.twice)
+    assert not kernels.loaded()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pandas") is None, reason="pandas is not installed")
+def test_the_process_goes_without_pandas_until_it_is_asked_for(events: str, tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.argv[1:] = ['features', {events!r}, '--map', 'feature=kind', '--quiet']
+from heatgrid.cli import program, with_pandas
+assert program() == 0
+print('LOADED', 'pandas' in sys.modules)
+with_pandas()
+import pandas
+"""
+    assert child(code, tmp_path).splitlines()[-1] == "LOADED False"
