@@ -218,3 +218,24 @@ with_pandas()
 import pandas
 """
     assert child(code, tmp_path).splitlines()[-1] == "LOADED False"
+
+
+def test_after_doctor_warm_a_report_compiles_nothing(events: str, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from heatgrid.cli import main, warm
+def signatures():
+    leaves = [v for m in list(sys.modules) if m.startswith('heatgrid.') for v in vars(sys.modules[m]).values()]
+    return {{(v.__module__, v.__name__, s) for v in leaves if hasattr(v, 'signatures') for s in v.signatures}}
+warm.STEPS = {{name: warm.STEPS[name] for name in list(warm.STEPS)[:2]}}
+assert 'ready' in warm.warmed(quiet=False)
+before = signatures()
+assert len(before) > 20
+assert main(['report', {events!r}, '-o', {str(tmp_path / "report")!r}, '--quiet']) == 0
+print('NEW', *sorted(signatures() - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, check=True)
+    assert done.stdout.splitlines()[-1] == "NEW"
+    assert [line.split("s  ")[1] for line in done.stderr.splitlines()] == [
+        "1 of 2: the demo's events", "2 of 2: a report: maps, times, features, transitions",
+    ]  # fmt: skip
