@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import heatgrid
-from heatgrid.cli import demo, doctor, friction, journeys, maps, plan, report, states, tables
+from heatgrid.cli import bench, demo, doctor, friction, journeys, maps, plan, report, states, tables
 from heatgrid.cli.options import is_of, spread
 from heatgrid.cli.text import put
 
@@ -35,10 +35,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,
+    "bench": bench.bench,
     "doctor": doctor.doctor,
 }
 _HEADINGS = (
-    "Input", "Dump", "Result", "Table", "Journey", "Which", "Looks", "Reading", "Counting", "Running", "Common",
+    "Input", "Dump", "Bench", "Result", "Table", "Journey", "Which", "Looks", "Reading", "Counting", "Running",
+    "Common",
 )  # fmt: skip
 
 
