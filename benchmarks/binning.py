@@ -21,24 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-import binning_peers as peers
-from whole_way import cpu_name
+from heatgrid.bench import binning, race
+from heatgrid.bench import points as peers
+from heatgrid.bench.binning import SPREADS, STACK, made, stack, truth
 
 HERE = Path(__file__).parent
 SHAPES = {"256^2": (256, 256), "1080p": (1080, 1920), "1920x10000": (10_000, 1920)}
-SPREADS = ("clustered", "uniform", "hotspot")
-STACK = (270, 480)
 SECTIONS = ("nine", "types", "validity", "groups", "peaks", "small")
 PACKAGES = (
     "numba",
@@ -51,9 +44,6 @@ PACKAGES = (
     "duckdb",
     "pandas",
 )
-EDGES = 0.01
-"""The most points, as a share, that a peer may put into another cell, where it may at all."""
-Contender = Callable[[], Any]
 
 
 def main() -> None:
@@ -64,8 +54,7 @@ def main() -> None:
         return
     out = args.out or HERE / "results" / f"binning-{args.points}.json"
     report = json.loads(out.read_text()) if out.exists() else {"benchmark": "binning", "points": args.points}
-    report["machine"] = {"processor": cpu_name(), "cores": os.cpu_count(), "python": sys.version.split()[0]}
-    report["versions"] = {name: version(name) for name in PACKAGES}
+    report["machine"], report["versions"] = race.machine(), race.versions(PACKAGES)
     for name in args.only.split(","):
         report[name] = {"threads": args.threads, "rounds": args.rounds, "cases": globals()[name](args)}
         out.write_text(json.dumps(report, indent=1) + "\n")
@@ -84,134 +73,18 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def points(spread: str, shape: tuple[int, int], n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """float32. clustered: 200 hotspots with Zipf weights, each 1/100 of the width; hotspot: one, 1/500 of it."""
-    rng = np.random.default_rng(seed)
-    out = []
-    if spread == "clustered":
-        weights = 1 / np.arange(1, 201)
-        which = rng.choice(200, n, p=weights / weights.sum()).astype(np.uint8)
-    for length in shape[::-1]:
-        if spread == "uniform":
-            v = rng.random(n, np.float32) * np.float32(length)
-        elif spread == "hotspot":
-            v = rng.standard_normal(n, np.float32) * np.float32(shape[1] / 500) + np.float32(length * 0.37)
-        else:
-            v = rng.standard_normal(n, np.float32) * np.float32(shape[1] / 100)
-            v += (rng.random(200) * length).astype(np.float32)[which]
-        v[v == length] += 1
-        out.append(v)
-    return out[0], out[1]
-
-
-def truth(work: peers.Work) -> np.ndarray:
-    """By the definition, in float64, a stretch at a time."""
-    ny, nx = work.shape
-    cells = max(work.groups, 1) * ny * nx
-    out = np.zeros(cells, np.int64 if cells < 2**28 else np.uint16)
-    stretch = 1 << 22
-    for a in range(0, len(work.x), stretch):
-        qx, qy = (np.asarray(v[a : a + stretch], np.float64) / work.cell for v in (work.x, work.y))
-        inside = (qx >= 0) & (qx < nx) & (qy >= 0) & (qy < ny)
-        key = np.floor(qy[inside]).astype(np.int64) * nx + np.floor(qx[inside]).astype(np.int64)
-        if work.groups:
-            key += work.group[a : a + stretch][inside].astype(np.int64) * (ny * nx)
-        if cells < 2**28:
-            out += np.bincount(key, minlength=cells)
-        else:
-            found, counts = np.unique(key, return_counts=True)
-            out[found] += counts.astype(np.uint16)
-    return out.reshape((work.groups, ny, nx) if work.groups else (ny, nx))
-
-
-@numba.njit(nogil=True)
-def _read(words: np.ndarray) -> int:
-    total = np.uint64(0)
-    for i in range(words.shape[0]):
-        total ^= words[i]
-    return total
-
-
-def floor(columns: list[np.ndarray], threads: int) -> Contender:
-    """Reading the same bytes, with as many threads."""
-    words = [c[: len(c) // 8 * 8].view(np.uint64) for c in columns]
-    parts = [np.array_split(w, threads) for w in words]
-
-    def run() -> None:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda k: [_read(p[k]) for p in parts], range(threads)))
-
-    return run
-
-
-def race(contenders: dict[str, Contender], check: Callable[[str, Any], None], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each, in turn; the first turn warms up and is checked."""
-    for name, run in contenders.items():
-        answer = run()
-        if answer is not None:
-            check(name, answer)
-        del answer
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, run in contenders.items():
-            start = time.perf_counter()
-            answer = run()
-            seconds[name].append(time.perf_counter() - start)
-            del answer
-    return seconds
-
-
 def case(label: str, work: peers.Work, names: tuple[str, ...], args: argparse.Namespace, **more: Any) -> dict[str, Any]:
-    """One row of results: each contender's time a point, and how many times heatgrid's."""
-    expected = truth(work)
-    columns = [work.x, work.y, *([work.group] if work.groups else [])]
-    contenders: dict[str, Contender] = {"floor": floor(columns, args.threads)}
-    for name in ("heatgrid", *names):
-        contenders[name] = partial(getattr(peers, name), work, args.threads)
-    contenders |= more.get("extra", {})
-    differing: dict[str, int] = {}
-
-    def check(name: str, answer: Any) -> None:
-        if name == "boost_histogram" or (work.cell != 1.0 and not name.startswith("heatgrid")):
-            differing[name] = int((answer.reshape(expected.shape) != expected).sum())
-            moved = abs(answer.astype(np.int64).reshape(expected.shape) - expected).sum()
-            assert abs(int(answer.sum()) - int(expected.sum())) <= moved <= EDGES * len(work.x), f"{label}: {name}"
-        else:
-            assert peers.same(answer, expected), f"{label}: {name} counts otherwise"
-
-    seconds = race(contenders, check, args.rounds)
-    chosen = peers.heatgrid_grid(work, args.threads).meta
-    found = summary(seconds, len(work.x))
-    found |= {"variant": chosen["variant"], "cells_by": chosen["cells_by"], "why": chosen["why"]}
-    if differing:
-        found["cells_that_differ"] = differing
+    found = binning.case(label, work, names, args.rounds, args.threads, **more)
     best = found["best_peer"]
-    print(f"{label:28} {chosen['variant']:28} {found['times_heatgrid'][best]:6.2f} x {best}", found["ns"], flush=True)
+    print(f"{label:28} {found['variant']:28} {found['times_heatgrid'][best]:6.2f} x {best}", found["ns"], flush=True)
     return found
-
-
-def summary(seconds: dict[str, list[float]], n: int) -> dict[str, Any]:
-    """Medians, spread, the ratios of the medians, and the medians of the rounds' ratios."""
-    own = [name for name in seconds if name.startswith("heatgrid")]
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    rivals = [name for name in seconds if name not in own and name != "floor"]
-    return {
-        "ns": {name: round(m / n * 1e9, 3) for name, m in medians.items()},
-        "ns_least_most": {k: [round(f(t) / n * 1e9, 3) for f in (min, max)] for k, t in seconds.items()},
-        "times_heatgrid": {name: round(m / medians["heatgrid"], 3) for name, m in medians.items()},
-        "times_in_a_round": {
-            name: round(statistics.median(a / b for a, b in zip(t, seconds["heatgrid"], strict=True)), 3)
-            for name, t in seconds.items()
-        },
-        "best_peer": min(rivals, key=medians.__getitem__),
-    }
 
 
 def nine(args: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for spread in SPREADS:
         for name, shape in SHAPES.items():
-            work = peers.Work(*points(spread, shape, args.points), shape)
+            work = peers.Work(*made(spread, shape, args.points), shape)
             found[f"{spread} {name}"] = case(f"{spread} {name}", work, peers.GRIDS, args)
     ratios = [one["times_heatgrid"][one["best_peer"]] for one in found.values()]
     print(f"least {min(ratios):.2f}, geometric mean {statistics.geometric_mean(ratios):.2f}")
@@ -221,7 +94,7 @@ def nine(args: argparse.Namespace) -> dict[str, Any]:
 def types(args: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for spread, name in (("uniform", "256^2"), ("clustered", "1080p"), ("clustered", "1920x10000")):
-        x, y = points(spread, SHAPES[name], args.points)
+        x, y = made(spread, SHAPES[name], args.points)
         for dtype in (np.float64, np.int16, np.uint16):
             with np.errstate(invalid="ignore"):
                 own = [np.maximum(v, 0).astype(dtype) if dtype is np.uint16 else np.floor(v).astype(dtype)
@@ -230,7 +103,7 @@ def types(args: argparse.Namespace) -> dict[str, Any]:
                 v[v == length] += 1
             label = f"{np.dtype(dtype).name} {spread} {name}"
             found[label] = case(label, peers.Work(*own, SHAPES[name]), peers.GRIDS, args)
-    x, y = points("clustered", (1080, 1920), args.points)
+    x, y = made("clustered", (1080, 1920), args.points)
     label = "cells of 7.5, clustered 1080p"
     scale = np.float32(7.5)
     found[label] = case(label, peers.Work(x * scale, y * scale, (1080, 1920), cell=7.5), peers.GRIDS, args)
@@ -244,7 +117,7 @@ def validity(args: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for spread, name in (("uniform", "256^2"), ("clustered", "1080p"), ("clustered", "1920x10000")):
         rng = np.random.default_rng(9)
-        x, y = points(spread, SHAPES[name], args.points)
+        x, y = made(spread, SHAPES[name], args.points)
         masks = [rng.random(args.points, np.float32) < 0.1 for _ in range(2)]
         nulls = tuple(pa.array(v, mask=m) for v, m in zip((x, y), masks, strict=True))
         for v, m in zip((x, y), masks, strict=True):
@@ -252,12 +125,6 @@ def validity(args: argparse.Namespace) -> dict[str, Any]:
         label = f"a tenth null, {spread} {name}"
         found[label] = case(label, peers.Work(x, y, SHAPES[name], nulls=nulls), peers.GRIDS, args)
     return found
-
-
-def stack(n: int, groups: int) -> peers.Work:
-    rng = np.random.default_rng(5)
-    group = rng.integers(0, groups, n, np.uint16)
-    return peers.Work(*points("clustered", STACK, n), STACK, group=group, groups=groups)
 
 
 def groups(args: argparse.Namespace) -> dict[str, Any]:
@@ -326,7 +193,7 @@ def small(args: argparse.Namespace) -> dict[str, Any]:
     """10,000 points a call, every call timed, contenders in turn."""
     found: dict[str, Any] = {}
     for name, shape in SHAPES.items():
-        work = peers.Work(*points("clustered", shape, 10_000), shape)
+        work = peers.Work(*made("clustered", shape, 10_000), shape)
         expected = truth(work)
         times: dict[str, list[float]] = {}
         for contender in ("heatgrid", "datashader", "fast_histogram"):

@@ -157,7 +157,8 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args()
     sys.path.insert(0, str(HERE))
-    from whole_way import cpu_name, dump
+    from heatgrid.bench import race
+    from whole_way import dump
 
     path, warm = dump(args.dumps, args.rows, None), dump(args.dumps, 100_000, None)
     if args.child:
@@ -185,7 +186,7 @@ def main() -> None:
         ratios[name] = statistics.median(a["seconds"] / b for a, b in zip(each, ours, strict=True))
     report = {
         "benchmark": "transitions", "rows": args.rows, "rounds": args.rounds, "threads": args.threads,
-        "processor": cpu_name(), "median_s": medians, "times_heatgrid": ratios,
+        "processor": race.machine()["processor"], "median_s": medians, "times_heatgrid": ratios,
         "seconds": {name: [run["seconds"] for run in each] for name, each in runs.items()},
     }  # fmt: skip
     out = args.out or HERE / "results" / f"transitions-{args.rows}.json"

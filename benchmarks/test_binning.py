@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import binning
-import binning_peers as peers
+from heatgrid.bench import points as peers
 
 pytest.importorskip("datashader")
 pytest.importorskip("fast_histogram")
@@ -34,6 +34,6 @@ def test_section(section, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("spread", binning.SPREADS)
 def test_heatgrid(benchmark, spread, request):
-    work = peers.Work(*binning.points(spread, (1080, 1920), request.config.getoption("--rows")), (1080, 1920))
+    work = peers.Work(*binning.made(spread, (1080, 1920), request.config.getoption("--rows")), (1080, 1920))
     found = benchmark(peers.heatgrid, work, 2)
     assert peers.same(found, binning.truth(work))

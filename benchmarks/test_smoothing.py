@@ -5,14 +5,10 @@ For ratios use smoothing.py (all engines in turn, the six cases); this suite is 
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-import blurs
+from heatgrid.bench import blurs
 
 SHAPE = (270, 480)
 NEEDS = {"opencv": "cv2", "scipy_fft": "scipy", "scipy_ndimage": "scipy"}

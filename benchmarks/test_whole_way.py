@@ -5,13 +5,9 @@ For ratios use whole_way.py (whole processes in turn); this suite is for followi
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-import peers
+from heatgrid.bench import whole as peers
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,15 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from heatgrid.bench import race
 
 HERE = Path(__file__).parent
 CONTENDERS = ("heatgrid", "duckdb", "polars", "polars-over", "decode")
@@ -93,8 +93,7 @@ def measure(name: str, path: Path, args: argparse.Namespace) -> dict:
 
 
 def child(name: str, path: str, threads: int, warm: str) -> None:
-    sys.path.insert(0, str(HERE))
-    import peers
+    from heatgrid.bench import whole as peers
 
     work = {
         "heatgrid": lambda p: peers.heatgrid(p, threads),
@@ -149,19 +148,12 @@ def summary(args: argparse.Namespace, path: Path, runs: dict[str, list[dict]]) -
         "rounds": args.rounds,
         "threads": args.threads,
         "bytes": path.stat().st_size,
-        "machine": {"processor": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "versions": {name: version(name) for name in ("numba", "numpy", "pyarrow", "duckdb", "polars")},
+        "machine": race.machine(),
+        "versions": race.versions(("numba", "numpy", "pyarrow", "duckdb", "polars")),
         "answer": next(iter(answers), None),
         "contenders": contenders,
         "times_heatgrid": ratios,
     }
-
-
-def cpu_name() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def show(report: dict) -> None:

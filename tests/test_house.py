@@ -28,6 +28,7 @@ FLOORS = {
     "arrays": 5,
     "dwelling": 5,
     "dwelling_device": 5,
+    "bench": 5,
     "cli": 5,
     "__main__": 5,
 }

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 import heatgrid
-from heatgrid.cli import demo, doctor, friction, journeys, maps, plan, report, states, tables
-from heatgrid.cli.options import spread
+from heatgrid.cli import bench, demo, doctor, friction, journeys, maps, plan, report, states, tables
+from heatgrid.cli.options import is_of, spread
 from heatgrid.cli.text import put
 
 _ABOUT = """Event dumps of any size into usage heatmaps: maps, times and tables, counted exactly.
@@ -35,15 +35,22 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,
+    "bench": bench.bench,
     "doctor": doctor.doctor,
 }
 _HEADINGS = (
-    "Input", "Dump", "Result", "Table", "Journey", "Which", "Looks", "Reading", "Counting", "Running", "Common",
+    "Input", "Dump", "Bench", "Result", "Table", "Journey", "Which", "Looks", "Reading", "Counting", "Running",
+    "Common",
 )  # fmt: skip
 
 
 class Command(TyperCommand):
     """A command whose help lists its options under their headings."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for param in self.get_params(ctx):
+            _spare(param, getattr(self.callback, "kinds", {}).get(param.name, bool))
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         found: dict[str, list[tuple[str, str]]] = {}
@@ -57,17 +64,51 @@ class Command(TyperCommand):
                 formatter.write_dl(found[heading])
 
 
-def app() -> typer.Typer:
-    """All commands under one name."""
+class Commands(TyperGroup):
+    """All commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for param in self.get_params(ctx):
+            _spare(param, bool)
+        return super().parse_args(ctx, args)
+
+
+def app(words: Sequence[str]) -> typer.Typer:
+    """All commands under one name; only that which ``words`` call has its options (those of all take 40 ms)."""
     made = typer.Typer(
-        name="heatgrid", help=_ABOUT, epilog=_EXITS, add_completion=False, no_args_is_help=True,
+        name="heatgrid", cls=Commands, help=_ABOUT, epilog=_EXITS, add_completion=False, no_args_is_help=True,
         rich_markup_mode=None, pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )  # fmt: skip
     made.callback()(_root)
+    called = next((word for word in words if not word.startswith("-")), None)
     for name, function in COMMANDS.items():
-        made.command(name, cls=Command)(spread(function))
+        made.command(name, cls=Command)(spread(function) if name == called else _named(function))
     return made
+
+
+def _named(function: Callable[..., None]) -> Callable[[], None]:
+    """What the list of commands shows of one."""
+
+    def command() -> None:
+        raise AssertionError(function)
+
+    command.__doc__ = function.__doc__
+    return command
+
+
+def _spare(param: Any, kind: Any) -> None:
+    """Leave values alone that are of their kind already: Typer loads a library and builds a converter for every option,
+    given or not, a tenth of a second in all. What is missing, wrong or to be converted still goes its way."""
+    convert = param.process_value
+
+    def process(ctx: Any, value: Any) -> Any:
+        if not is_of(value, kind) or (param.required and not value):
+            return convert(ctx, value)
+        value = list(value) if isinstance(value, tuple) else value
+        return value if param.callback is None else param.callback(ctx, param, value)
+
+    param.process_value = process
 
 
 def _version(value: bool) -> None:

@@ -27,7 +27,7 @@ def load(ctx: typer.Context, path: str | None) -> str | None:
         raise InputError(
             "the config file cannot be read", code="HG2010", where=path, value=str(error), expected="a TOML file"
         ) from error
-    known = _option_names(ctx)
+    known = _option_names()
     values: dict[str, Any] = {}
     for key, value in data.items():
         name = key.replace("-", "_")
@@ -43,10 +43,12 @@ def load(ctx: typer.Context, path: str | None) -> str | None:
     return path
 
 
-def _option_names(ctx: typer.Context) -> set[str]:
-    group = ctx.parent.command if ctx.parent else ctx.command
-    commands = getattr(group, "commands", {}).values()
-    return {str(param.name) for command in commands for param in command.params} - set(_NOT_IN_FILES)
+def _option_names() -> set[str]:
+    """Of all commands."""
+    from heatgrid.cli.app import COMMANDS
+    from heatgrid.cli.options import kinds_of
+
+    return {name for command in COMMANDS.values() for name in kinds_of(command)} - set(_NOT_IN_FILES)
 
 
 def _as_written(value: object) -> object:

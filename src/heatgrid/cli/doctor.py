@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +20,6 @@ PACKAGES = (
     "numba", "llvmlite", "numpy", "pyarrow", "pillow", "typer", "duckdb", "polars", "xarray", "cupy-cuda12x",
     "cupy-cuda13x",
 )  # fmt: skip
-WARM_ROWS = 20_000
 _NVRTC = (("cupy", "cupy.cuda.nvrtc"), ("nvidia", "nvidia.cuda_nvrtc"), ("cuda", "cuda.bindings.nvrtc"))
 
 
@@ -37,7 +35,9 @@ def doctor(*, warm: Warm, common: Common) -> None:
     """
     found = facts()
     if warm.warm:
-        found["warm"] = warmed()
+        from heatgrid.cli.warm import warmed
+
+        found["warm"] = warmed(common.quiet)
     if common.json:
         summary.emit("doctor", **found)
         return
@@ -73,26 +73,6 @@ def installed(name: str) -> str | None:
         return None
 
 
-def warmed() -> str:
-    """Run every measure once over a small dump, so that each kernel is compiled and on disk."""
-    import pyarrow as pa
-
-    from heatgrid.api import run
-    from heatgrid.demo.generate import generate
-    from heatgrid.words.plan import Plan
-
-    started = time.monotonic()
-    batches = list(generate(WARM_ROWS, seed=0))
-    events = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
-    things = ("pages", "features")
-    plan = Plan(
-        maps=("clicks", "moves"), every="week", by=("device",), moves_sessions=True, distinct=("users",),
-        transitions=things, paths=things, funnel=("pageview", "click"), retention="week",
-    )  # fmt: skip
-    run(events, plan)
-    return f"all CPU kernels are ready ({time.monotonic() - started:.1f} s)"
-
-
 def _memory() -> str:
     pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     free = os.sysconf("SC_AVPHYS_PAGES") * page
@@ -108,16 +88,16 @@ def cache_folder() -> Path:
 def say_if_first(quiet: bool) -> None:
     """The first run on a machine compiles; that wait is announced."""
     if not quiet and next(cache_folder().rglob("*.nbi"), None) is None:
-        text.say("the first run compiles the kernels: half a minute, once (heatgrid doctor --warm does it ahead)")
+        text.say("the first run compiles the kernels: some seconds, once (heatgrid doctor --warm does it ahead)")
 
 
 def _cache() -> str:
     folder = cache_folder()
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     files = sum(1 for _ in folder.rglob("*.nbi"))
-    writable = os.access(folder, os.W_OK)
     state = f"{files} kernels compiled" if files else "empty: the first run compiles (heatgrid doctor --warm)"
-    note = "" if writable else "; not writable: every run compiles anew (set NUMBA_CACHE_DIR)"
-    return f"{folder}: {state}{note}, {text.size(shutil.disk_usage(folder).free)} free"
+    note = "" if os.access(there, os.W_OK) else "; not writable: every run compiles anew (set NUMBA_CACHE_DIR)"
+    return f"{folder}: {state}{note}, {text.size(shutil.disk_usage(there).free)} free"
 
 
 def _kernels() -> str:

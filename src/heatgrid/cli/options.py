@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -140,7 +140,20 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
     command.__name__, command.__doc__, command.__module__ = function.__name__, function.__doc__, function.__module__
     command.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in seen}
+    command.kinds = kinds_of(function)  # type: ignore[attr-defined]
     return command
+
+
+def kinds_of(function: Callable[..., None]) -> dict[str, Any]:
+    """The type of each parameter of a command, its groups' fields spread."""
+    found: dict[str, Any] = {}
+    for name, p in inspect.signature(function, eval_str=True).parameters.items():
+        if is_dataclass(p.annotation):
+            hints = _hints(p.annotation)  # type: ignore[arg-type]
+            found |= {spec.name: hints[spec.name] for spec in fields(p.annotation) if spec.metadata}
+        else:
+            found[name] = get_args(p.annotation)[0]
+    return found
 
 
 def _parameter(group: type, spec: Any) -> inspect.Parameter:
@@ -152,6 +165,13 @@ def _parameter(group: type, spec: Any) -> inspect.Parameter:
     return inspect.Parameter(
         spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
     )
+
+
+def is_of(value: Any, kind: Any) -> bool:
+    """Whether an option's value needs no conversion to its kind: str, int, bool, one of them or None, list[str]."""
+    if kind == list[str]:
+        return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+    return value is None or type(value) in (get_args(kind) or (kind,))
 
 
 def given(ctx: typer.Context) -> frozenset[str]:

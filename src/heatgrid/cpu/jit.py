@@ -11,18 +11,20 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from heatgrid.cpu.kept import keep
+
 F = TypeVar("F", bound=Callable[..., Any])
 _njit: Any = numba.njit  # its stubs do not know `_nrt`
 
 
 def leaf(function: F) -> F:
     """Compile a bare loop; called with the GIL released."""
-    return cast(F, numba.njit(nogil=True, cache=True)(function))
+    return cast(F, keep(_njit(nogil=True)(function)))
 
 
 def inline(function: F) -> F:
     """A formula shared by leaves; compiled into each of them (LLVM inlines it)."""
-    return cast(F, numba.njit(nogil=True, cache=True, inline="never")(function))
+    return cast(F, keep(_njit(nogil=True, inline="never")(function)))
 
 
 def tight(function: F) -> F:
@@ -31,9 +33,9 @@ def tight(function: F) -> F:
     Without Numba's runtime there is no reference counting: a scatter with four such calls held 500 atomic counts an
     iteration otherwise, and took 150 ns an event instead of 55.
     """
-    return cast(F, _njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function))
+    return cast(F, keep(_njit(nogil=True, error_model="numpy", _nrt=False)(function)))
 
 
 def fused(function: F) -> F:
     """A formula for ``tight`` leaves, put into their code before LLVM sees it: calls with 17 arrays are not inlined."""
-    return cast(F, _njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")(function))
+    return cast(F, _njit(nogil=True, error_model="numpy", _nrt=False, inline="always")(function))

@@ -23,10 +23,14 @@ def check_theme(theme: str) -> None:
         raise UsageError("unknown theme", code="HG1316", where="theme", value=theme, expected=" or ".join(THEMES))
 
 
-def encode(image: Image.Image) -> bytes:
+def encode(image: Image.Image, comment: str = "") -> bytes:
     """PNG bytes; packed for speed, since pictures of maps are small anyway."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=2)
+    from PIL.PngImagePlugin import PngInfo
+
+    buffer, about = io.BytesIO(), PngInfo()
+    if comment:
+        about.add_text("Comment", comment)
+    image.save(buffer, "PNG", compress_level=2, pnginfo=about)
     return buffer.getvalue()
 
 

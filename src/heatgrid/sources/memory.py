@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 
 from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import invalid, second_scan
 from heatgrid.sources.files import Identity
 from heatgrid.sources.parts import SHARE, Job, Piece, Task, cuts, pieces_of
 from heatgrid.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
 
 Open = Callable[[list[str]], Iterator[pa.RecordBatch]]
 
@@ -112,9 +115,11 @@ def memory_part(source: Any, name: str) -> MemoryPart | None:
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
         return MemoryPart(name, source.schema, source.num_rows, lambda tops: iter(_select(source, tops).to_batches()))
-    if isinstance(source, pads.Dataset):
+    # who holds a dataset has loaded its module, which costs 30 to 80 ms (it loads pandas, where there is one)
+    datasets = sys.modules.get("pyarrow.dataset")
+    if datasets is not None and isinstance(source, datasets.Dataset):
         return _dataset(source, name)
-    if isinstance(source, pads.Scanner):
+    if datasets is not None and isinstance(source, datasets.Scanner):
         reader = source.to_reader()
         return MemoryPart(name, reader.schema, None, lambda _: iter(reader), replayable=False, foreign=False)
     if isinstance(source, Mapping):

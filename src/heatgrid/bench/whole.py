@@ -7,6 +7,7 @@ and cell of 8 px (no width buckets: those would cost the peers a window over vie
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +29,7 @@ def heatgrid(path: str, threads: int = 2) -> tuple[pa.Table, pa.Table]:
     return cells_of(heat), features_of(heat)
 
 
-def cells_of(heat) -> pa.Table:
+def cells_of(heat: Any) -> pa.Table:
     import numpy as np
 
     state = heat.state
@@ -42,7 +43,7 @@ def cells_of(heat) -> pa.Table:
     return table.sort_by(CELL_ORDER)
 
 
-def features_of(heat) -> pa.Table:
+def features_of(heat: Any) -> pa.Table:
     return heat.features.select(["feature", "events", "sessions", "dwell_ms", "visits"]).sort_by("feature")
 
 
