@@ -64,6 +64,7 @@ class Sessions:
         self._free_views = np.zeros(0, np.int32)
         self._closed = np.zeros((1 << 10, 3), np.int64)
         self._n_closed = 0
+        self._gone: list[npt.NDArray[np.int64]] = []
         self._grow_slots()
         self._grow_runs()
         self._grow_views()
@@ -133,14 +134,22 @@ class Sessions:
             self._close(cut.astype(np.int64))
             self.left[3] = 0
 
+    def end_part(self) -> None:
+        """Close all sessions, none of which returns: their ids are only kept to be told."""
+        closing = np.flatnonzero(self._alive())
+        self._gone.append(np.ascontiguousarray(self._slots[closing, :2]))
+        self._close(closing, for_good=True)
+        self._epoch += 1
+
     def finish(self) -> npt.NDArray[np.int64]:
         """Close all; returns the ids of all sessions, sorted (n, 2)."""
         alive = np.flatnonzero(self._alive())
         self._tell_closers(alive)
         closed = self._closed[self._closed[:, 2] != 0][:, :2]
-        found = np.concatenate([closed, self._slots[alive][:, :2]])
+        found = np.concatenate([closed, *self._gone, self._slots[alive][:, :2]])
         # nothing else is asked of this object: the sort is the widest moment of a run
         del closed
+        self._gone = []
         self._closed, self._slots, self._runs = (
             np.zeros((0, a.shape[1]), np.int64) for a in (self._closed, self._slots, self._runs)
         )
@@ -175,11 +184,12 @@ class Sessions:
         self._epoch += 1
         return True
 
-    def _close(self, closing: npt.NDArray[np.int64]) -> None:
+    def _close(self, closing: npt.NDArray[np.int64], *, for_good: bool = False) -> None:
         if not len(closing):
             return
         runs, views = self._tell_closers(closing)
-        self._remember(closing)
+        if not for_good:
+            self._remember(closing)
         self.sets.free(closing)
         for free, at, gone in ((self._free, 0, closing), (self._free_runs, 1, runs), (self._free_views, 2, views)):
             free[self.left[at] : self.left[at] + len(gone)] = gone
