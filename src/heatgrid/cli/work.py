@@ -122,8 +122,9 @@ def heat_of(
 
         with Bar(not common.quiet) as bar:
             heat = run(
-                source, plan, order=running.order, backend=running.backend, threads=running.threads, progress=bar
-            )
+                source, plan, order=running.order, backend=running.backend, threads=running.threads,
+                memory=running.memory, scratch=running.scratch, progress=bar,
+            )  # fmt: skip
     judge(heat.ledger, limit, running.min_rows)
     return heat
 

@@ -54,7 +54,7 @@ def assign(
     seen : int64 by index, epoch << 32 | slot, so that an id is looked up once a batch, not once a row.
     touch : number of the batch in which a slot was last seen; free : stack of free slots, left[0] of them.
     totals : (sessions opened, resumed ids, ...).
-    closed : int64 (2^k, 3): ids that were closed (lo, hi, last ms << 1 | 1), 0 where empty.
+    closed : int64 (size, 2 or 3): ids that were closed (lo, hi, with a gap also last ms << 1 | 1), 0 where empty.
     Reasons: DONE; FULL: no free slot; RETURNED: a closed id comes back
     before its session gap has passed (without a gap: ever).
     """
@@ -94,31 +94,46 @@ def assign(
 
 
 @fused
+def _closed_home(lo: Any, size: Any) -> Any:
+    """By the high bits, so that a table of any size is nearly in the order of its ids."""
+    return np.int64(((np.uint64(lo) >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32))
+
+
+@fused
 def lookup(closed: Any, lo: Any, hi: Any) -> Any:
-    """0 if the id is not in the set, else its mark."""
-    mask = closed.shape[0] - 1
-    h = _home(lo, mask)
-    while closed[h, 2] != 0:
+    """0 if the id is not in the set, else its mark (1 where the set keeps none)."""
+    size = closed.shape[0]
+    h = _closed_home(lo, size)
+    found = np.int64(0)
+    while closed[h, 0] != 0 or closed[h, 1] != 0:
         if closed[h, 0] == lo and closed[h, 1] == hi:
-            return closed[h, 2]
-        h = (h + 1) & mask
-    return np.int64(0)
+            found = closed[h, 2] if closed.shape[1] == 3 else np.int64(1)
+            break
+        h += 1
+        if h == size:
+            h = np.int64(0)
+    return found
 
 
 @tight
-def insert_closed(closed: Any, ids: Any, marks: Any) -> Any:
-    """Add ids (n, 2) with their marks; an id that is there takes the new mark. Returns how many are new."""
-    mask = closed.shape[0] - 1
+def insert_closed(closed: Any, ids: Any) -> Any:
+    """Add the rows of ids, (n, 2) or (n, 3) as the set; an id that is there takes the new mark, rows of 0 are none.
+    Returns how many are new."""
+    size = closed.shape[0]
     new = 0
     for i in range(ids.shape[0]):
-        h = _home(ids[i, 0], mask)
-        while closed[h, 2] != 0 and not (closed[h, 0] == ids[i, 0] and closed[h, 1] == ids[i, 1]):
-            h = (h + 1) & mask
-        if closed[h, 2] == 0:
-            new += 1
-        closed[h, 0] = ids[i, 0]
-        closed[h, 1] = ids[i, 1]
-        closed[h, 2] = marks[i]
+        if ids[i, 0] == 0 and ids[i, 1] == 0:
+            continue
+        h = _closed_home(ids[i, 0], size)
+        while (closed[h, 0] != 0 or closed[h, 1] != 0) and not (
+            closed[h, 0] == ids[i, 0] and closed[h, 1] == ids[i, 1]
+        ):
+            h += 1
+            if h == size:
+                h = np.int64(0)
+        new += closed[h, 0] == 0 and closed[h, 1] == 0
+        for k in range(ids.shape[1]):
+            closed[h, k] = ids[i, k]
     return new
 
 

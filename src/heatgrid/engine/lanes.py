@@ -25,6 +25,7 @@ from heatgrid.engine.memory import Memory, Room
 from heatgrid.engine.partitioned import Partitioned
 from heatgrid.engine.scratch import Scratch
 from heatgrid.engine.sessions import Disorder
+from heatgrid.engine.spool import Spool
 from heatgrid.states.state import State
 from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
 from heatgrid.words.events import CANONICAL, Chunk, Source
@@ -75,7 +76,8 @@ def run_plan(
     started = time.perf_counter()
     budget = Memory(memory)
     run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room)
-    state, lane, notes = run.go(order)
+    with Scratch(scratch) as spooled:
+        state, lane, notes = run.go(order, spooled)
     if {"x", "y"} <= set(source.columns) and "kind" not in source.columns:
         notes.append("no column for kind: every row with a point counts as a click")
     state.inputs = source.inputs
@@ -99,16 +101,17 @@ class _Run:
                     hint=f"--map {name}=COLUMN; {nearest(name, [*source.columns, *source.others])}",
                 )  # fmt: skip
         self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)
-        self._spool: list[Chunk] | None = None
+        self._spool: Spool | None = None
         self._rest: Generator[Chunk] | None = None
         self._waited = -1
 
-    def go(self, order: str) -> tuple[State, str, list[str]]:
+    def go(self, order: str, spooled: Scratch) -> tuple[State, str, list[str]]:
+        """spooled : for a stream that cannot be read again; closed by the caller."""
         notes: list[str] = []
         if order != "any":
             if not self.source.replayable and order == "auto":
-                self._spool = []
-                notes.append("a stream is kept in memory in case its order does not hold; --order time avoids that")
+                self._spool = Spool(spooled, self.memory.spool() if self.room is None else self.room.rows)
+                notes.append("the stream is kept in case its order does not hold; --order time avoids that")
             for lateness in self._buffers(order):
                 try:
                     return self._stream(lateness, notes), "S" if order == "session" else "T", notes
@@ -147,7 +150,9 @@ class _Run:
                 if part is None:
                     return
                 self._spool.append(part)
-            yield self._spool[at]
+                yield part
+            else:
+                yield self._spool[at]
             at += 1
 
     def _pieces(self) -> Generator[Chunk]:

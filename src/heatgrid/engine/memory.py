@@ -65,6 +65,10 @@ class Memory:
         """How many sessions may be open in one pass."""
         return max(1024, min(most, self.left() // 4 // OPEN_SESSION_BYTES))
 
+    def spool(self) -> int:
+        """Bytes of a stream kept in memory in case that it must be read again."""
+        return self.left() // 4
+
     def room(self) -> Room:
         """For rows in parts, now that the first of them are decoded: half of what is left, the rest for the answer."""
         rows = self.left() // 2
