@@ -81,6 +81,8 @@ class Counting:
         "--rule", "NAME,...", "Friction rules: rage, rage:datadog, dead, error, quick_back, ...", list
     )
     rules: str | None = opt("--rules", "FILE", "Own friction rules (TOML); --rule picks from them.")
+    max_pages: int | None = opt("--max-pages", "N", "Pages beyond, by their events, are one row (other) [100000].")
+    max_features: int | None = opt("--max-features", "N", "The same for features [100000].")
     min_sessions: int | None = opt("--min-sessions", "N", "Cells and rows of fewer sessions are withheld [0].")
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from heatgrid.cli import summary, text
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running
 from heatgrid.cli.work import events_of, plan_of
-from heatgrid.engine.memory import OPEN_SESSION_BYTES, Memory
 from heatgrid.words.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -31,13 +30,14 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
 
     Looks at the heads of the files only: what would be read as what, in which order, with how much memory.
     """
+    from heatgrid.engine.memory import OPEN_SESSION_BYTES, Memory
     from heatgrid.engine.scratch import default_folder
 
     asked = plan_of(counting, reading)
     source = events_of(events, reading)
     threads = running.threads or cores()
     streamed = memory(source.rows_hint, asked, threads)
-    budget = Memory(running.memory)
+    budget = Memory(running.memory, source.rows_hint)
     rows = HELD_ROW_BYTES * (source.rows_hint or 0)
     on_disk = rows if streamed + rows > budget.limit else 0
     held = max(streamed, min(streamed + rows, budget.limit))
@@ -46,9 +46,9 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
     order = order_of(running.order, source.columns)
     if common.json:
         summary.emit(
-            "plan", rows=source.rows_hint, memory_bytes=likely,
-            memory_bytes_unordered=held, memory_limit=budget.limit, disk_bytes_unordered=on_disk,
-            open_session_bytes=OPEN_SESSION_BYTES, closed_session_bytes=CLOSED_SESSION_BYTES, threads=threads, device=device, order=order,
+            "plan", rows=source.rows_hint, memory_bytes=likely, memory_bytes_unordered=held,
+            memory_limit=budget.limit, disk_bytes_unordered=on_disk, open_session_bytes=OPEN_SESSION_BYTES,
+            closed_session_bytes=CLOSED_SESSION_BYTES, threads=threads, device=device, order=order,
             columns=source.columns, notes=source.notes, inputs=source.inputs, plan=asked.as_dict(),
             plan_hash=asked.hash(),
         )  # fmt: skip
@@ -83,6 +83,8 @@ def cores() -> int:
 
 def memory(rows: int | None, asked: Plan, threads: int) -> int:
     """A rough upper estimate: the program, rows in flight, sessions, tiles and keys of the answer."""
+    from heatgrid.engine.memory import OPEN_SESSION_BYTES
+
     flight = BLOCK_ROWS * ROW_BYTES * (threads + 2)
     sessions = (rows or 50_000_000) // EVENTS_A_SESSION
     kept = sessions * CLOSED_SESSION_BYTES + min(sessions, 100_000) * OPEN_SESSION_BYTES

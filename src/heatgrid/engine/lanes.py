@@ -21,7 +21,7 @@ from heatgrid.cpu import late
 from heatgrid.engine.block import DTYPES, Array, Block
 from heatgrid.engine.encode import AHEAD, Encoder, Needs
 from heatgrid.engine.fold import Fold
-from heatgrid.engine.memory import Memory, Room
+from heatgrid.engine.memory import Memory, Room, give_back
 from heatgrid.engine.partitioned import Partitioned
 from heatgrid.engine.scratch import Scratch
 from heatgrid.engine.sessions import Disorder
@@ -74,7 +74,7 @@ def run_plan(
     if order not in ORDERS:
         raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
     started = time.perf_counter()
-    budget = Memory(memory)
+    budget = Memory(memory, source.rows_hint)
     run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room)
     with Scratch(scratch) as spooled:
         state, lane, notes = run.go(order, spooled)
@@ -157,7 +157,7 @@ class _Run:
 
     def _pieces(self) -> Generator[Chunk]:
         """The chunks of the source, cut into blocks."""
-        for chunk in self.source.scan(self.needs.names, threads=self.threads):
+        for chunk in self.source.scan(self.needs.names, threads=self.memory.decoders(self.threads)):
             for start in range(0, max(1, chunk.batch.num_rows), self.block_rows):
                 first = start == 0
                 piece = chunk.batch.slice(start, self.block_rows)
@@ -229,6 +229,7 @@ class _Run:
 
     def _partitioned(self, notes: list[str]) -> State:
         """Lane P."""
+        give_back()
         encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
         with Scratch(self.scratch) as scratch, closing(self._blocks(encoder)) as blocks:
             lane: Partitioned | None = None
@@ -237,8 +238,11 @@ class _Run:
                     room = self.room or self.memory.room()
                     lane = Partitioned(self.plan, encoder, room, scratch, hint=self.source.rows_hint)
                 lane.push(block)
+                if self.memory.short():
+                    lane.spill()
                 self._tell(block.read)
             self._spool = self._rest = None
+            give_back()
             if lane is None:
                 state = self._fold(encoder, 0).finish()
             else:

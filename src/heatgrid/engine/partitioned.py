@@ -18,7 +18,7 @@ import numpy as np
 from heatgrid.engine.block import DTYPES, Array, Block, absent
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.fold import Fold
-from heatgrid.engine.memory import Room
+from heatgrid.engine.memory import LEAST_ROWS, Room
 from heatgrid.engine.runs import in_order, time_order
 from heatgrid.engine.scatter import Columns, Scatter
 from heatgrid.engine.scratch import Scratch
@@ -42,10 +42,6 @@ class Partitioned:
         self._top: Scatter | None = None
         self._stop = threading.Event()
 
-    @property
-    def spilled(self) -> int:
-        return self.scratch.bytes
-
     def push(self, block: Block) -> None:
         """The block's arrays may be used again afterwards."""
         block.set_lead(0)
@@ -55,6 +51,11 @@ class Partitioned:
             parts = self.room.parts_for(self.hint, row_bytes)
             self._top = Scatter(parts, 0, self.scratch, room=self.room.rows, batch_rows=self.room.batch_rows)
         self._top.add(columns, block.index, block.ok, block.lo, block.hi)
+
+    def spill(self) -> None:
+        """All rows held to the disk, unless they are hardly worth it."""
+        if self._top is not None and self._top.held > LEAST_ROWS:
+            self._top.spill()
 
     def finish(self, threads: int, tell: Callable[[int], None]) -> State:
         """tell : called with rows folded, from this thread; what it raises ends the run."""
