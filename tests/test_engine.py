@@ -57,7 +57,7 @@ def no_sorter(*args, **kwargs):
 
 
 def test_every_measure_runs_on_lane_t_without_a_sorter(dump, whole, monkeypatch):
-    monkeypatch.setattr(lanes, "_split", no_sorter)
+    monkeypatch.setattr(lanes, "Partitioned", no_sorter)
     outcome = run_plan(hg.read(dump), Plan(**EVERYTHING))
     assert outcome.lane == "T"
     assert to_bytes(outcome.state) == whole
@@ -66,7 +66,7 @@ def test_every_measure_runs_on_lane_t_without_a_sorter(dump, whole, monkeypatch)
 def test_every_measure_runs_on_lane_s_without_a_sorter(dump, monkeypatch):
     table = by_session(dump)
     want = run_plan(hg.read(table), Plan(**EVERYTHING), order="any").state
-    monkeypatch.setattr(lanes, "_split", no_sorter)
+    monkeypatch.setattr(lanes, "Partitioned", no_sorter)
     outcome = run_plan(hg.read(table), Plan(**EVERYTHING), order="session", max_open=1024)
     assert outcome.lane == "S"
     assert to_bytes(outcome.state) == to_bytes(want)

@@ -15,7 +15,7 @@ from heatgrid.heat import Heat
 from heatgrid.sources.events import Events, open_events
 from heatgrid.states import merge as merging
 from heatgrid.states.store import from_bytes
-from heatgrid.words.errors import DeviceError, InputError, UsageError, nearest
+from heatgrid.words.errors import DeviceError, InputError, LimitError, UsageError, nearest
 from heatgrid.words.plan import Plan
 
 BACKENDS = ("auto", "cpu", "gpu")
@@ -42,6 +42,8 @@ def run(
     order: str = "auto",
     backend: str = "auto",
     threads: int | None = None,
+    memory: int | str | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     progress: bool | Callable[[int, int | None], object] | None = None,
     **plan_fields: Any,
 ) -> Heat:
@@ -49,8 +51,11 @@ def run(
 
     events : what ``read`` gives, or anything that it takes.
     plan : a ``Plan``; or its fields as keywords.
-    order : "auto"; "time" or "session" promise the order (a violation is an error); "any" holds all rows in memory.
+    order : "auto"; "time" or "session" promise the order (a violation is an error); "any": rows are cut by session.
     threads : at most so many; the answer is the same for any.
+    memory : what the process may hold in all, as bytes or "1GB" (else HEATGRID_MEMORY, else half of what is free):
+        rows in no order go to the disk beyond it; less than what a run needs at least is refused.
+    scratch : the folder of the disk for them, else the system's temporary one. Nothing is left there.
     progress : called with (rows done, rows in all or None); returning False cancels. True draws a bar on stderr.
 
     Raises UsageError, InputError, LimitError, DeviceError (backend "gpu"), Cancelled.
@@ -79,7 +84,16 @@ def run(
     chosen = plan if plan is not None else Plan(**plan_fields)
     source = events if isinstance(events, Events) else read(events)
     tell = _bar if progress is True else (progress or None)
-    outcome = run_plan(source, chosen, order=order, threads=thread_count(threads), progress=tell)
+    folder = None if scratch is None else os.fspath(scratch)
+    try:
+        outcome = run_plan(
+            source, chosen, order=order, threads=thread_count(threads), progress=tell, memory=memory, scratch=folder
+        )
+    except MemoryError as error:
+        raise LimitError(
+            "out of memory", code="HG4001", where="the run", value=str(error) or None,
+            hint="a smaller memory= puts rows on the disk sooner; or a larger cell, fewer by, no distinct",
+        ) from error  # fmt: skip
     notes = (*source.notes, *outcome.notes, *_bad_rows(source, outcome.state.ledger.rejected))
     return Heat(outcome.state, lane=outcome.lane, seconds=outcome.seconds, notes=notes)
 

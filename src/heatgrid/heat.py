@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from heatgrid.engine import finish, finish_journeys, friction
+from heatgrid.engine import finish, finish_journeys, friction, others
 from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -79,7 +79,7 @@ class Heat:
             "frame": f"{state.plan.frame} (assumed)" if state.plan.frame == "page" else state.plan.frame,
             "lane": self.lane,
             "seconds": self.seconds,
-            "notes": [*self.notes, *self.refusals()],
+            "notes": [*self.notes, *others.notes(self.state), *self.refusals()],
         }
 
     def _count(self, thing: str) -> int | None:
@@ -156,7 +156,7 @@ class Heat:
         keys = [(c, "ascending") for c in table.column_names[: table.column_names.index("events")]]
         if not (by and self.plan.by) and not (every and self.plan.every):
             keys = [("dwell_ms", "descending"), ("events", "descending"), *keys]
-        return table.sort_by(keys)
+        return others.capped(self.state, thing.removesuffix("s"), table.sort_by(keys))
 
     def matrix(self, rows: str = "feature", columns: str = "period", values: str = "sessions") -> Matrix:
         """The usage matrix: features or pages by period or by a segment column.

@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from heatgrid.cli import config
+from heatgrid.outputs.atomic import claimed
 
 EVENTS = Annotated[
     list[str],
@@ -80,6 +81,8 @@ class Counting:
         "--rule", "NAME,...", "Friction rules: rage, rage:datadog, dead, error, quick_back, ...", list
     )
     rules: str | None = opt("--rules", "FILE", "Own friction rules (TOML); --rule picks from them.")
+    max_pages: int | None = opt("--max-pages", "N", "Pages beyond, by their events, are one row (other) [100000].")
+    max_features: int | None = opt("--max-features", "N", "The same for features [100000].")
     min_sessions: int | None = opt("--min-sessions", "N", "Cells and rows of fewer sessions are withheld [0].")
 
 
@@ -90,6 +93,8 @@ class Running:
     order: str = opt("--order", "NAME", "What is known of the rows' order: auto, time, session or any [auto].", "auto")
     backend: str = opt("--backend", "NAME", "auto, cpu or gpu [auto].", "auto")
     threads: int | None = opt("--threads", "N", "At most so many [all cores].")
+    memory: str | None = opt("--memory", "SIZE", "What the process may hold, e.g. 1GB [half of what is free].")
+    scratch: str | None = opt("--scratch", "DIR", "Where rows go beyond that [the temporary folder].")
     max_rejected: str = opt(
         "--max-rejected", "SHARE", "More rejected rows (duplicates aside) fail with exit code 4 [1%].", "1%"
     )
@@ -135,7 +140,8 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
             taken[name] = group(**{spec.name: values.pop(spec.name) for spec in fields(group) if spec.metadata})
             if isinstance(taken[name], Common):
                 taken[name].given = given(ctx)
-        function(**values, **taken)
+        with claimed(next((group.out for group in taken.values() if hasattr(group, "out")), None)):
+            function(**values, **taken)
 
     command.__name__, command.__doc__, command.__module__ = function.__name__, function.__doc__, function.__module__
     command.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]

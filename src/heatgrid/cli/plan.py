@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 131_072
 ROW_BYTES = 256
 """Decoded columns, codes and scratch of one row in flight."""
-HELD_ROW_BYTES = 200
+HELD_ROW_BYTES = 64
 """A row kept until all are read, where their order does not allow one pass."""
-OPEN_SESSION_BYTES = 4096
-CLOSED_SESSION_BYTES = 16
+CLOSED_SESSION_BYTES = 24
 BASE_BYTES = 250_000_000
 """The interpreter, numba, numpy and pyarrow with their kernels loaded."""
 EVENTS_A_SESSION = 50
@@ -31,18 +30,25 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
 
     Looks at the heads of the files only: what would be read as what, in which order, with how much memory.
     """
+    from heatgrid.engine.memory import OPEN_SESSION_BYTES, Memory
+    from heatgrid.engine.scratch import default_folder
+
     asked = plan_of(counting, reading)
     source = events_of(events, reading)
     threads = running.threads or cores()
     streamed = memory(source.rows_hint, asked, threads)
-    held = streamed + HELD_ROW_BYTES * (source.rows_hint or 0)
+    budget = Memory(running.memory, source.rows_hint)
+    rows = HELD_ROW_BYTES * (source.rows_hint or 0)
+    on_disk = rows if streamed + rows > budget.limit else 0
+    held = max(streamed, min(streamed + rows, budget.limit))
     likely = held if running.order == "any" else streamed
     device = device_of(running.backend)
     order = order_of(running.order, source.columns)
     if common.json:
         summary.emit(
-            "plan", rows=source.rows_hint, memory_bytes=likely,
-            memory_bytes_unordered=held, threads=threads, device=device, order=order,
+            "plan", rows=source.rows_hint, memory_bytes=likely, memory_bytes_unordered=held,
+            memory_limit=budget.limit, disk_bytes_unordered=on_disk, open_session_bytes=OPEN_SESSION_BYTES,
+            closed_session_bytes=CLOSED_SESSION_BYTES, threads=threads, device=device, order=order,
             columns=source.columns, notes=source.notes, inputs=source.inputs, plan=asked.as_dict(),
             plan_hash=asked.hash(),
         )  # fmt: skip
@@ -57,6 +63,12 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
         ("cells", f"{asked.cell_size[0]:g} x {asked.cell_size[1]:g} px"),
         ("order", order),
         ("memory", f"about {text.size(likely)}" + _if_unordered(running.order, source.rows_hint, held)),
+        (
+            "",
+            f"at most {text.size(budget.limit)}; unordered rows beyond go to {running.scratch or default_folder()}"
+            + (f", {text.size(on_disk)} of them" if on_disk else ""),
+        ),
+        ("session", f"{OPEN_SESSION_BYTES:,} bytes while it is open, {CLOSED_SESSION_BYTES} once closed"),
         ("threads", str(threads)),
         ("device", device),
         *(("note", note) for note in source.notes),
@@ -71,6 +83,8 @@ def cores() -> int:
 
 def memory(rows: int | None, asked: Plan, threads: int) -> int:
     """A rough upper estimate: the program, rows in flight, sessions, tiles and keys of the answer."""
+    from heatgrid.engine.memory import OPEN_SESSION_BYTES
+
     flight = BLOCK_ROWS * ROW_BYTES * (threads + 2)
     sessions = (rows or 50_000_000) // EVENTS_A_SESSION
     kept = sessions * CLOSED_SESSION_BYTES + min(sessions, 100_000) * OPEN_SESSION_BYTES

@@ -30,11 +30,11 @@ def _dump(folder: Path) -> None:
     write(folder / "events.parquet", ROWS, seed=0)
 
 
-def _run(folder: Path, **plan: Any) -> Any:
+def _run(folder: Path, order: str = "auto", **plan: Any) -> Any:
     from heatgrid.api import read, run
     from heatgrid.words.plan import Plan
 
-    return run(read(folder / "events.parquet"), Plan(**plan))
+    return run(read(folder / "events.parquet"), Plan(**plan), order=order)
 
 
 def _maps(folder: Path) -> None:
@@ -43,7 +43,9 @@ def _maps(folder: Path) -> None:
 
 
 def _counts(folder: Path) -> None:
-    _run(folder, maps=("clicks", "moves"), by=("device",), moves_sessions=True, distinct=("users",))
+    options: dict[str, Any] = {"by": ("device",), "moves_sessions": True, "distinct": ("users",)}
+    _run(folder, maps=("clicks", "moves"), **options)
+    _run(folder, maps=("clicks", "moves"), order="any", **options)
 
 
 def _journeys(folder: Path) -> None:

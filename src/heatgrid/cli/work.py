@@ -48,6 +48,8 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
         "lateness_ms": values.duration(counting.lateness, "--lateness"),
         "dedupe": counting.dedupe,
         "min_sessions": counting.min_sessions,
+        "max_pages": counting.max_pages,
+        "max_features": counting.max_features,
         "friction": rules_of(counting),
         "kinds": values.kinds(reading.kind),
         "tz": reading.tz,
@@ -122,8 +124,9 @@ def heat_of(
 
         with Bar(not common.quiet) as bar:
             heat = run(
-                source, plan, order=running.order, backend=running.backend, threads=running.threads, progress=bar
-            )
+                source, plan, order=running.order, backend=running.backend, threads=running.threads,
+                memory=running.memory, scratch=running.scratch, progress=bar,
+            )  # fmt: skip
     judge(heat.ledger, limit, running.min_rows)
     return heat
 

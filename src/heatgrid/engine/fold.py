@@ -201,6 +201,11 @@ class Fold:
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
 
+    def end_part(self) -> None:
+        """Close every session: none of them has a row in what comes."""
+        if self.sessions is not None:
+            self.sessions.end_part()
+
     def close(self) -> None:
         """Let the threads go."""
         self._crew.close()

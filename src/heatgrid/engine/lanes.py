@@ -2,7 +2,8 @@
 
 T: rows in order of time, sessions interleaved. No sort; late rows wait in a small buffer.
 S: sessions one after the other. The same pass: order is checked by session, and the longest idle close first.
-P: any order. All rows in memory, cut by session, each part sorted and folded alone, the parts merged.
+P: any order. Rows are cut by session into parts, on the disk where memory is short; each part is sorted and folded
+   alone (engine/partitioned.py).
 """
 
 from __future__ import annotations
@@ -17,22 +18,25 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from heatgrid.cpu import late
-from heatgrid.engine.block import DTYPES, Array, Block, absent
+from heatgrid.engine.block import DTYPES, Array, Block
 from heatgrid.engine.encode import AHEAD, Encoder, Needs
 from heatgrid.engine.fold import Fold
+from heatgrid.engine.memory import Memory, Room, give_back
+from heatgrid.engine.partitioned import Partitioned
+from heatgrid.engine.scratch import Scratch
 from heatgrid.engine.sessions import Disorder
-from heatgrid.states.merge import merge
+from heatgrid.engine.spool import Spool
 from heatgrid.states.state import State
 from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
 from heatgrid.words.events import CANONICAL, Chunk, Source
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import Plan
+from heatgrid.words.sizes import shown_size
 
 ORDERS = ("auto", "time", "session", "any")
 BLOCK_ROWS = 1 << 17
 MAX_OPEN = 1 << 17
 """Open sessions before the longest idle are closed: some 100 MB, or 200 where each clicked on 30 cells."""
-PARTS_ROWS = 1 << 20
 SPARE = 1 << 12
 """Rows left free in front of a block for those held back; more are rare, and then the block is copied."""
 Progress = Callable[[int, int | None], object]
@@ -57,17 +61,23 @@ def run_plan(
     progress: Progress | None = None,
     max_open: int = MAX_OPEN,
     block_rows: int = BLOCK_ROWS,
+    memory: int | str | None = None,
+    scratch: str | None = None,
+    room: Room | None = None,
 ) -> Outcome:
     """Run a plan over a source.
 
     order : "time" or "session" promise the order of rows (a violation is an error), "any" goes to lane P at once,
     "auto" tries lane T and starts again where it meets a violation.
+    memory : what the process may hold; scratch : the folder for rows beyond it; room : what lane P may use of it.
     """
     if order not in ORDERS:
         raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
     started = time.perf_counter()
-    run = _Run(source, plan, threads, progress, max_open, block_rows)
-    state, lane, notes = run.go(order)
+    budget = Memory(memory, source.rows_hint)
+    run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room)
+    with Scratch(scratch) as spooled:
+        state, lane, notes = run.go(order, spooled)
     if {"x", "y"} <= set(source.columns) and "kind" not in source.columns:
         notes.append("no column for kind: every row with a point counts as a click")
     state.inputs = source.inputs
@@ -78,10 +88,12 @@ def run_plan(
 
 class _Run:
     def __init__(
-        self, source: Source, plan: Plan, threads: int, progress: Progress | None, max_open: int, block_rows: int
-    ) -> None:
+        self, source: Source, plan: Plan, threads: int, progress: Progress | None, max_open: int, block_rows: int,
+        memory: Memory, scratch: str | None, room: Room | None,
+    ) -> None:  # fmt: skip
         self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
-        self.max_open, self.block_rows = max_open, block_rows
+        self.max_open, self.block_rows = memory.open_sessions(max_open), block_rows
+        self.memory, self.scratch, self.room = memory, scratch, room
         for name in plan.by:
             if name in CANONICAL and name not in source.columns:
                 raise InputError(
@@ -89,16 +101,17 @@ class _Run:
                     hint=f"--map {name}=COLUMN; {nearest(name, [*source.columns, *source.others])}",
                 )  # fmt: skip
         self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)
-        self._spool: list[Chunk] | None = None
+        self._spool: Spool | None = None
         self._rest: Generator[Chunk] | None = None
         self._waited = -1
 
-    def go(self, order: str) -> tuple[State, str, list[str]]:
+    def go(self, order: str, spooled: Scratch) -> tuple[State, str, list[str]]:
+        """spooled : for a stream that cannot be read again; closed by the caller."""
         notes: list[str] = []
         if order != "any":
             if not self.source.replayable and order == "auto":
-                self._spool = []
-                notes.append("a stream is kept in memory in case its order does not hold; --order time avoids that")
+                self._spool = Spool(spooled, self.memory.spool() if self.room is None else self.room.rows)
+                notes.append("the stream is kept in case its order does not hold; --order time avoids that")
             for lateness in self._buffers(order):
                 try:
                     return self._stream(lateness, notes), "S" if order == "session" else "T", notes
@@ -111,7 +124,9 @@ class _Run:
                     notes.append(f"started again: {violation}")
                     if violation.for_good or self._waited == self.plan.lateness_ms:
                         break
-        return self._partitioned(), "P", notes
+        elif not ({"session", "user"} & set(self.needs.names)):
+            return self._stream(0, notes), "P", notes  # without sessions no row waits for another
+        return self._partitioned(notes), "P", notes
 
     def _buffers(self, order: str) -> tuple[int, ...]:
         """The lateness to try, one after the other; -1: let the first block decide."""
@@ -135,12 +150,14 @@ class _Run:
                 if part is None:
                     return
                 self._spool.append(part)
-            yield self._spool[at]
+                yield part
+            else:
+                yield self._spool[at]
             at += 1
 
     def _pieces(self) -> Generator[Chunk]:
         """The chunks of the source, cut into blocks."""
-        for chunk in self.source.scan(self.needs.names, threads=self.threads):
+        for chunk in self.source.scan(self.needs.names, threads=self.memory.decoders(self.threads)):
             for start in range(0, max(1, chunk.batch.num_rows), self.block_rows):
                 first = start == 0
                 piece = chunk.batch.slice(start, self.block_rows)
@@ -152,6 +169,7 @@ class _Run:
                 yield part
 
     def _tell(self, rows: int) -> None:
+        self.memory.check()
         if self.progress is not None and self.progress(rows, self.source.rows_hint) is False:
             raise Cancelled("the run was cancelled", code="HG9001")
 
@@ -209,35 +227,31 @@ class _Run:
         backward = int(late.count_backward(block["time"][block.lead :], block.ok))
         return 0 if backward == 0 or backward * 16 > block.n else self.plan.lateness_ms
 
-    def _partitioned(self) -> State:
+    def _partitioned(self, notes: list[str]) -> State:
         """Lane P."""
+        give_back()
         encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
-        kept: dict[str, list[Array]] = {}
-        for chunk in self._chunks():
-            block = encoder.encode(chunk, 0)
-            for name, column in _by_row(block).items():
-                kept.setdefault(name, []).append(column)
+        with Scratch(self.scratch) as scratch, closing(self._blocks(encoder)) as blocks:
+            lane: Partitioned | None = None
+            for block in blocks:
+                if lane is None:
+                    room = self.room or self.memory.room()
+                    lane = Partitioned(self.plan, encoder, room, scratch, hint=self.source.rows_hint)
+                lane.push(block)
+                if self.memory.short():
+                    lane.spill()
+                self._tell(block.read)
+            self._spool = self._rest = None
+            give_back()
+            if lane is None:
+                state = self._fold(encoder, 0).finish()
+            else:
+                state = lane.finish(self.threads, lambda rows: self._tell(min(rows, encoder.ledger.read)))
             self._tell(encoder.ledger.read)
-        self._spool = self._rest = None
-        columns = {name: np.concatenate(kept.pop(name)) for name in list(kept)}
-        rows = len(columns["time"]) if columns else 0
-        n_parts = max(1, -(-rows // PARTS_ROWS)) if encoder.has_sessions else 1
-        parts = _split(columns, n_parts) if rows else []
-
-        def fold_part(chosen: Array) -> State:
-            fold = Fold(self.plan, encoder, lateness=0, max_open=2**31)
-            for start in range(0, len(chosen), self.block_rows):
-                fold.push(_take(columns, chosen[start : start + self.block_rows]))
-            return fold.finish()
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            states = list(pool.map(fold_part, parts))
-        if not states:
-            states = [Fold(self.plan, encoder, lateness=0, max_open=1).finish()]
-        while len(states) > 1:
-            states = [merge(*two, same_run=True) if len(two) == 2 else two[0] for two in _twos(states)]
-        _add_run_ledger(states[0], encoder.ledger)
-        return states[0]
+            if scratch.bytes:
+                notes.append(f"{shown_size(scratch.bytes)} of rows were put on the disk, in {scratch.folder}")
+        _add_run_ledger(state, encoder.ledger)
+        return state
 
 
 def _ranked(source: Source) -> bool:
@@ -257,35 +271,3 @@ def _empty(lead: int, held: dict[str, Array]) -> Block:
     columns: dict[str, Array] = {name: np.empty(lead if name in held else 0, DTYPES[name]) for name in DTYPES}
     nothing = np.zeros(1, np.int64)
     return Block(0, lead, columns, np.ones(0, np.uint8), np.empty(0, np.int32), nothing, nothing)
-
-
-def _by_row(block: Block) -> dict[str, Array]:
-    """Copies of the block's columns with the session hash by row; rejected rows are gone."""
-    ok = block.ok.view(bool)
-    out = {name: column[ok] for name, column in block.columns.items() if len(column) and name != "slot"}
-    index = np.maximum(block.index[ok], 0)
-    out["session_lo"], out["session_hi"] = block.lo[index], block.hi[index]
-    return out
-
-
-def _split(columns: dict[str, Array], n_parts: int) -> list[Array]:
-    """Row numbers of each part, cut by session, in the order key of the metrics."""
-    part = (columns["session_lo"].view(np.uint64) >> np.uint64(33)) % np.uint64(n_parts)
-    keys = [columns[name] for name in ("rank", "seq", "time") if name in columns]
-    out = []
-    for p in range(n_parts):
-        rows = np.flatnonzero(part == p)
-        out.append(rows[np.lexsort([key[rows] for key in keys])])
-    return out
-
-
-def _take(columns: dict[str, Array], rows: Array) -> Block:
-    n = len(rows)
-    taken = {name: columns[name][rows] if name in columns else absent(name) for name in DTYPES}
-    lo, hi = taken.pop("session_lo"), taken.pop("session_hi")
-    taken["slot"] = np.empty(n, np.int32)
-    return Block(n, 0, taken, np.ones(n, np.uint8), np.arange(n, dtype=np.int32), lo, hi)
-
-
-def _twos(states: list[State]) -> list[list[State]]:
-    return [states[i : i + 2] for i in range(0, len(states), 2)]

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.cpu import columns, ids
-from heatgrid.words.errors import InputError
+from heatgrid.words.errors import InputError, LimitError
 
+MOST_NAMES = 1 << 22
+"""Of one dimension in a run: some 250 bytes each before anything is counted."""
 MOST_RAW = 1 << 16
 """Raw values remembered: URLs with their queries may be as many as the rows, and are nobody's to keep."""
 _NO_BITS = np.empty(0, np.uint8)
@@ -98,6 +100,12 @@ class NameCodes:
     def code(self, name: str) -> int:
         found = self._code.get(name)
         if found is None:
+            if len(self.names) >= MOST_NAMES:
+                raise LimitError(
+                    "too many different names in a column", code="HG4105", where=self.column,
+                    value=f"more than {MOST_NAMES:,}", expected="pages, features or segments, not ids",
+                    hint=f"--map {self.column}= leaves the column out; page rules and areas group names",
+                )  # fmt: skip
             found = self._code[name] = len(self.names)
             self.names.append(name)
         return found

@@ -81,3 +81,11 @@ def _address_space() -> int:
     except OSError:
         return limit
     return max(limit - used, 0)
+
+
+def resident_bytes() -> int:
+    """What the process holds in memory now; 0 where the system does not tell."""
+    try:
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -64,6 +64,7 @@ class Sessions:
         self._views = np.zeros((0, scan.VIEW_FIELDS), np.int64)
         self._free_views = np.zeros(0, np.int32)
         self._closed = Closed(with_times=gap > 0)
+        self._gone: list[npt.NDArray[np.int64]] = []
         self._grow_slots()
         self._grow_runs()
         self._grow_views()
@@ -133,11 +134,18 @@ class Sessions:
             self._close(cut.astype(np.int64))
             self.left[3] = 0
 
+    def end_part(self) -> None:
+        """Close all sessions, none of which returns: their ids are only kept to be told."""
+        closing = np.flatnonzero(self._alive())
+        self._gone.append(np.ascontiguousarray(self._slots[closing, :2]))
+        self._close(closing, for_good=True)
+        self._epoch += 1
+
     def finish(self) -> npt.NDArray[np.int64]:
         """Close all; returns the ids of all sessions (n, 2), in no order; one that returned may be there twice."""
         alive = np.flatnonzero(self._alive())
         self._tell_closers(alive)
-        return np.concatenate([self._closed.ids, self._slots[alive, : slots.HI + 1]])
+        return np.concatenate([self._closed.ids, *self._gone, self._slots[alive, : slots.HI + 1]])
 
     def _alive(self) -> npt.NDArray[np.uint8]:
         alive = np.ones(len(self._slots), np.uint8)
@@ -164,11 +172,12 @@ class Sessions:
         self._epoch += 1
         return True
 
-    def _close(self, closing: npt.NDArray[np.int64]) -> None:
+    def _close(self, closing: npt.NDArray[np.int64], *, for_good: bool = False) -> None:
         if not len(closing):
             return
         runs, views = self._tell_closers(closing)
-        self._remember(closing)
+        if not for_good:
+            self._remember(closing)
         self.sets.free(closing)
         for free, at, gone in ((self._free, 0, closing), (self._free_runs, 1, runs), (self._free_views, 2, views)):
             free[self.left[at] : self.left[at] + len(gone)] = gone

@@ -110,10 +110,13 @@ def atomic_dir(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def output_lock(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold the right to write ``path``; a second run is refused (UsageError HG1301), a killed one holds nothing."""
+def output_lock(path: str | os.PathLike[str], kind: str = "lock") -> Iterator[None]:
+    """Hold the right to write ``path``; a second run is refused (UsageError HG1301), a killed one holds nothing.
+
+    kind : locks of different kinds do not know each other: "run" is held by a whole run, "lock" while it is written.
+    """
     target = _real(path)
-    lock = target.with_name(f".{target.name[-200:]}.heatgrid-lock")
+    lock = target.with_name(f".{target.name[-200:]}.heatgrid-{kind}")
     with _plain_errors(target):
         fd = _locked(lock, target)
         try:
@@ -121,6 +124,22 @@ def output_lock(path: str | os.PathLike[str]) -> Iterator[None]:
         finally:
             lock.unlink(missing_ok=True)
             os.close(fd)
+
+
+@contextlib.contextmanager
+def claimed(path: str | os.PathLike[str] | None) -> Iterator[None]:
+    """A whole run's right to its output: a second run is refused before it has read anything.
+
+    None, ``-``, a device or pipe need none; whether the folder can be written to at all is told by the writing.
+    """
+    text = "-" if path is None else os.fspath(path)
+    special = os.path.exists(text) and not os.path.isfile(text) and not os.path.isdir(text)
+    parent = os.path.dirname(os.path.realpath(text)) if text and "\0" not in text else ""
+    if text == "-" or special or not os.access(parent, os.W_OK):
+        yield
+        return
+    with output_lock(text, "run"):
+        yield
 
 
 def _real(path: str | os.PathLike[str]) -> Path:

@@ -15,6 +15,8 @@ def reading(place: str) -> Iterator[None]:
     """Arrow's errors as ours, with the file that they are about."""
     try:
         yield
+    except MemoryError:
+        raise  # Arrow's own is an ArrowException too, and says nothing of the file
     except OSError as error:
         if error.errno is not None:
             raise unreadable(place, error) from error

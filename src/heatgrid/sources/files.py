@@ -30,6 +30,7 @@ class Identity:
     path: str
     size: int
     mtime_ns: int
+    inode: int
 
     def as_dict(self) -> dict[str, object]:
         return {"name": self.path, "size": self.size, "mtime_ns": self.mtime_ns}
@@ -37,12 +38,14 @@ class Identity:
     def check(self) -> None:
         """The file is still the one that was looked at when the run was planned."""
         now = identify(self.path)
-        if (now.size, now.mtime_ns) != (self.size, self.mtime_ns):
+        if now != self:
             raise InputError(
                 "the file changed while it was read",
                 code="HG2206",
                 where=self.path,
-                value=f"{self.size:,} bytes before, {now.size:,} now",
+                value="another file has its name now"
+                if now.inode != self.inode
+                else f"{self.size:,} bytes before, {now.size:,} now",
                 expected="a file that nobody writes to",
                 hint="copy it, or wait until its writer has finished, and run again",
             )
@@ -60,7 +63,7 @@ def identify(path: str) -> Identity:
             where=path,
             hint="give '-' and send it to standard input",
         )
-    return Identity(path, facts.st_size, facts.st_mtime_ns)
+    return Identity(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
 def expand(names: list[str]) -> tuple[list[str], list[str]]:

@@ -51,6 +51,7 @@ class Plan:
     session_gap : ms of no event that end a session; without a session column the default is 30 min.
     lateness_ms : how late a row may be, in its time, behind rows before it, in the time-ordered lane.
     dedupe : ``None`` (by event_id where mapped) or ``rows`` (rows equal in every column count once a session).
+    max_pages, max_features : names beyond, by their events, are one row ``(other)`` of a table; states keep them all.
     min_sessions : cells and rows of fewer sessions are withheld and counted.
     moves_sessions : also count distinct sessions in the cells of moves.
     transitions : ``pages`` and/or ``features``: how often one follows another in a session, and after which time.
@@ -99,6 +100,8 @@ class Plan:
     url_rules: bool = True
     time_range: tuple[int, int] | None = (2000, 2101)
     friction: Sequence[str | Rule] = ()
+    max_pages: int = 100_000
+    max_features: int = 100_000
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -119,6 +122,8 @@ class Plan:
         object.__setattr__(self, "extent", _extent(self.extent))
         for name in ("idle_ms", "lateness_ms", "min_sessions", "funnel_window_ms"):
             _whole(name, getattr(self, name), least=0)
+        for name in ("max_pages", "max_features"):
+            _whole(name, getattr(self, name), least=1)
         if self.min_sessions > 1:
             # a cell can only be shown if its sessions are known
             object.__setattr__(self, "moves_sessions", True)
@@ -198,8 +203,8 @@ class Plan:
         return cls(**values)  # type: ignore[arg-type]
 
     def hash(self) -> str:
-        """Identity of the plan for merging; lateness only decides how a run goes, never its answer."""
-        data = {k: v for k, v in self.as_dict().items() if k != "lateness_ms"}
+        """Identity of the plan for merging; lateness and caps decide how a run goes and ends, never what it counts."""
+        data = {k: v for k, v in self.as_dict().items() if k not in ("lateness_ms", "max_pages", "max_features")}
         text = json.dumps([METRICS_VERSION, data], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -1,0 +1,125 @@
+"""Rows in the order key of the metrics: by a sort in memory, or by sorted runs in the scratch file, merged."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from heatgrid.engine.block import DTYPES, Array
+from heatgrid.engine.compact import full_bytes
+from heatgrid.engine.scatter import Columns
+from heatgrid.engine.scratch import Scratch
+
+KEYS = ("time", "seq", "rank")
+"""The order of a session's rows; what is equal in all keeps the order of the input."""
+
+
+def time_order(columns: Columns) -> Array:
+    """The rows in order.
+
+    Where the keys' ranges and the row's number fit 63 bits they are sorted as one number: 12 ns a row by the vector
+    sort against 90 and more for a stable sort of several keys.
+    """
+    n = len(columns["time"])
+    keys = [columns[name] for name in KEYS if name in columns]
+    if not n:
+        return np.empty(0, np.int64)
+    lows = [int(key.min()) for key in keys]
+    bits = [(int(key.max()) - low).bit_length() for key, low in zip(keys, lows, strict=True)]
+    own = (n - 1).bit_length()
+    if sum(bits) + own > 63:
+        return np.lexsort(keys[::-1])
+    packed = np.zeros(n, np.int64)
+    for key, low, width in zip(keys, lows, bits, strict=True):
+        packed <<= width
+        packed |= key - low
+    packed <<= own
+    packed |= np.arange(n)
+    packed.sort()
+    packed &= (1 << own) - 1
+    return packed
+
+
+@dataclass
+class _Run:
+    """A sorted run in the scratch file: its pieces (start, rows), and the one that is being merged."""
+
+    pieces: list[tuple[int, int]]
+    names: list[str]
+    now: Columns = field(default_factory=dict)
+    at: int = 0
+
+    def next(self, scratch: Scratch) -> bool:
+        """Read the next piece; False at the end."""
+        if not self.pieces:
+            return False
+        start, rows = self.pieces.pop(0)
+        sizes = [np.dtype(DTYPES[name]).itemsize * rows for name in self.names]
+        raw = scratch.get(start, sum(sizes))
+        parts = np.split(raw, np.cumsum(sizes)[:-1])
+        self.now = {name: part.view(DTYPES[name]) for name, part in zip(self.names, parts, strict=True)}
+        self.at = 0
+        return True
+
+    def last(self) -> tuple[int, ...]:
+        return tuple(int(self.now[name][-1]) for name in KEYS if name in self.now)
+
+    def upto(self, bound: tuple[int, ...], *, inclusive: bool) -> int:
+        """Where the rows end that are before ``bound`` in the order."""
+        low, high = self.at, len(self.now["time"])
+        for name, value in zip((name for name in KEYS if name in self.now), bound, strict=True):
+            column = self.now[name][low:high]
+            low, high = low + int(np.searchsorted(column, value)), low + int(np.searchsorted(column, value, "right"))
+        return high if inclusive else low
+
+
+def in_order(pieces: Iterable[Columns], rows: int, scratch: Scratch, room: int) -> Generator[Columns]:
+    """The rows of all pieces in order, some at a time, with ``room`` bytes of memory; ``rows`` in all."""
+    runs: list[_Run] = []
+    names: list[str] = []
+    waiting: list[Columns] = []
+    held = 0
+    for piece in pieces:
+        names = names or sorted(piece, key=lambda name: -np.dtype(DTYPES[name]).itemsize)
+        size = len(piece["time"]) * full_bytes(piece)
+        if waiting and (held + size) * 3 > room:
+            runs.append(_write(waiting, names, rows, scratch, room))
+            held = 0
+        waiting.append(piece)
+        held += size
+    if waiting:
+        runs.append(_write(waiting, names, rows, scratch, room))
+    yield from _merged(runs, scratch)
+
+
+def _write(waiting: list[Columns], names: list[str], rows: int, scratch: Scratch, room: int) -> _Run:
+    """Sort some pieces, which are let go of, and write them cut so that a merge has room for one cut of each run."""
+    columns = {name: np.concatenate([piece[name] for piece in waiting]) for name in names}
+    waiting.clear()
+    row_bytes = full_bytes(columns)
+    runs = rows * row_bytes * 3 // room + 1
+    step = max(16, room // (3 * runs * row_bytes))
+    order = time_order(columns)
+    cuts = [order[at : at + step] for at in range(0, len(order), step)]
+    return _Run([(scratch.put([columns[name][cut] for name in names]), len(cut)) for cut in cuts], names)
+
+
+def _merged(runs: list[_Run], scratch: Scratch) -> Generator[Columns]:
+    """Runs are in the order of the input, so of equal rows those of an earlier run come first.
+
+    A round takes all rows up to the least of the last rows in memory: none of any run can come before them later.
+    """
+    live = [run for run in runs if run.next(scratch)]
+    while live:
+        bound, least = min((run.last(), k) for k, run in enumerate(live))
+        taken: list[Columns] = []
+        for k, run in enumerate(live):
+            end = run.upto(bound, inclusive=k <= least)
+            taken.append({name: column[run.at : end] for name, column in run.now.items()})
+            run.at = end
+        columns = {name: np.concatenate([some[name] for some in taken]) for name in runs[0].names}
+        order = time_order(columns)
+        yield {name: column[order] for name, column in columns.items()}
+        live = [run for run in live if run.at < len(run.now["time"]) or run.next(scratch)]
