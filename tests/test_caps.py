@@ -19,8 +19,8 @@ def rows(pages, devices=("a", "b")) -> pa.Table:
     n = len(pages)
     return pa.table({
         "time": pa.array(T0 + np.arange(n) * 1000, pa.timestamp("ms", "UTC")),
-        "session": [f"s{i % 5}" for i in range(n)],
-        "page": pages, "kind": ["click"] * n, "feature": [f"on {page}" for page in pages],
+        "session": [f"s{i % 5}" for i in range(n)], "page": pages, "kind": ["click"] * n,
+        "feature": [f"on {page}" for page in pages],
         "device": [devices[i % len(devices)] for i in range(n)],
     })  # fmt: skip
 

@@ -290,7 +290,7 @@ def test_row_24_short_of_address_space_it_works_or_says_so(dump: Path, tmp_path:
     """Fails if an allocation that failed escapes as a traceback, or is taken for a damaged file."""
     code = (
         "import resource, sys, numpy, pyarrow.parquet, numba\n"
-        "from heatgrid import api, heat; from heatgrid.cli import main\n"
+        "from heatgrid import api, heat\nfrom heatgrid.cli import main\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
         f"resource.setrlimit(resource.RLIMIT_AS, (used + ({extra} << 20), -1))\n"
         f"sys.exit(main(['features', {str(dump)!r}, '--order', 'any', '--quiet', '-o', {str(tmp_path / 'f.csv')!r}]))"

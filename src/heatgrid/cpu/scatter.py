@@ -9,6 +9,8 @@ import numpy as np
 from heatgrid.cpu.ids import mix64
 from heatgrid.cpu.jit import tight
 
+DIGIT_BITS = 11
+DIGITS = 1 << DIGIT_BITS
 _SALT = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -35,7 +37,7 @@ def order_of(part: Any, at: Any, order: Any) -> None:
     """order[at[part[i]]++] = i: rows by part, each part's in the order of the input."""
     for i in range(np.uint64(part.shape[0])):
         p = np.uint64(part[i])
-        order[np.uint64(at[p])] = np.int32(i)
+        order[np.uint64(at[p])] = np.int64(i)
         at[p] += 1
 
 
@@ -47,3 +49,33 @@ def collect(column: Any, bounds: Any, part: Any, out: Any) -> None:
         for i in range(np.uint64(bounds[b, part]), np.uint64(bounds[b, part + 1])):
             out[at] = column[i]
             at += np.uint64(1)
+
+
+@tight
+def sort_by_bits(keys: Any, other: Any, first: Any, last: Any, counts: Any) -> Any:
+    """Sort non-negative keys by their bits first <= b < last; equal ones keep their order. counts : DIGITS of room.
+
+    Digit by digit, from one array to the other and back. Returns how often: where odd, `other` holds the result.
+    """
+    a = keys
+    b = other
+    rounds = 0
+    bit = np.uint64(first)
+    while bit < np.uint64(last):
+        counts[:] = 0
+        for i in range(np.uint64(a.shape[0])):
+            counts[(np.uint64(a[i]) >> bit) & np.uint64(DIGITS - 1)] += 1
+        at = np.int64(0)
+        for d in range(np.uint64(DIGITS)):
+            n = counts[d]
+            counts[d] = at
+            at += n
+        for i in range(np.uint64(a.shape[0])):
+            key = a[i]
+            d = (np.uint64(key) >> bit) & np.uint64(DIGITS - 1)
+            b[np.uint64(counts[d])] = key
+            counts[d] += 1
+        a, b = b, a
+        rounds += 1
+        bit += np.uint64(DIGIT_BITS)
+    return rounds

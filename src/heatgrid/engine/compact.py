@@ -64,7 +64,8 @@ class Layout:
             return True
         if form.dtype.kind == "f":
             with np.errstate(over="ignore"):
-                return bool(np.array_equal(values.astype(np.float32), values, equal_nan=True))
+                other = values[values.astype(np.float32) != values]
+            return bool(np.isnan(other).all())
         return form.base <= int(values.min()) and int(values.max()) <= form.base + int(np.iinfo(form.dtype).max)
 
     def narrow(self, name: str, values: Array) -> Array:

@@ -162,6 +162,13 @@ class IdHashes:
             if len(bits):
                 columns.fill_where_null(bits, offset, np.int32(-1), index)
             return index, lo, hi
+        if not isinstance(array, pa.DictionaryArray):
+            # ids hardly repeat, or their source would have told: a dictionary costs 100 ns a row, a hash 46
+            texts = as_text(array, self.column)
+            index = np.arange(len(texts), dtype=np.int32)
+            if texts.null_count:
+                columns.fill_where_null(*bitmap(texts), np.int32(-1), index)
+            return index, *hash_texts(texts)
         encoded = as_dictionary(array, self.column)
         dictionary = encoded.dictionary
         key = key_of(dictionary)

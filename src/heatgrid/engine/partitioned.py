@@ -152,14 +152,15 @@ class Partitioned:
             fold.end_part()
 
     def _blocks(self, fold: Fold, columns: Columns, order: Array) -> None:
-        for start in range(0, len(order), self.room.leaf_rows):
+        blocks = max(1, round(len(order) / self.room.leaf_rows))
+        for rows in np.array_split(order, blocks):
             self._go_on()
-            fold.push(_take(columns, order[start : start + self.room.leaf_rows]))
+            fold.push(_take(columns, rows))
 
 
 def _take(columns: Columns, rows: Array) -> Block:
     n = len(rows)
-    taken = {name: columns[name][rows] if name in columns else absent(name) for name in DTYPES}
+    taken = {name: columns[name].take(rows, mode="clip") if name in columns else absent(name) for name in DTYPES}
     lo, hi = taken.pop("session_lo"), taken.pop("session_hi")
     taken["slot"] = np.empty(n, np.int32)
     return Block(n, 0, taken, np.ones(n, np.uint8), np.arange(n, dtype=np.int32), lo, hi)

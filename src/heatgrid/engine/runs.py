@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from heatgrid.cpu import scatter as leaves
 from heatgrid.engine.block import DTYPES, Array
 from heatgrid.engine.compact import full_bytes
 from heatgrid.engine.scatter import Columns
@@ -19,27 +20,32 @@ KEYS = ("time", "seq", "rank")
 def time_order(columns: Columns) -> Array:
     """The rows in order.
 
-    Where the keys' ranges and the row's number fit 63 bits they are sorted as one number: 12 ns a row by the vector
-    sort against 90 and more for a stable sort of several keys.
+    By time and the row's number as one integer where both fit 63 bits, digit by digit: NumPy's sort of the same takes
+    54 ns a row, of several keys 80 and more. The other keys are looked at only where times are equal.
     """
-    n = len(columns["time"])
-    keys = [columns[name] for name in KEYS if name in columns]
+    time = columns["time"]
+    n = len(time)
     if not n:
         return np.empty(0, np.int64)
-    lows = [int(key.min()) for key in keys]
-    bits = [(int(key.max()) - low).bit_length() for key, low in zip(keys, lows, strict=True)]
-    own = (n - 1).bit_length()
-    if sum(bits) + own > 63:
-        return np.lexsort(keys[::-1])
-    packed = np.zeros(n, np.int64)
-    for key, low, width in zip(keys, lows, bits, strict=True):
-        packed <<= width
-        packed |= key - low
-    packed <<= own
-    packed |= np.arange(n)
-    packed.sort()
-    packed &= (1 << own) - 1
-    return packed
+    low, own = int(time.min()), (n - 1).bit_length()
+    bits = (int(time.max()) - low).bit_length() + own
+    if bits > 63:
+        return np.lexsort([columns[name] for name in reversed(KEYS) if name in columns])
+    order = time - low
+    order <<= own
+    order |= np.arange(n)
+    other = np.empty_like(order)
+    if leaves.sort_by_bits(order, other, own, bits, np.empty(leaves.DIGITS, np.int64)) % 2:
+        order = other
+    ticks = order >> own
+    order &= (1 << own) - 1
+    others = [columns[name] for name in reversed(KEYS[1:]) if name in columns]
+    if others:
+        same = ticks[1:] == ticks[:-1]
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        rows = order[tied]
+        order[tied] = rows[np.lexsort([*(key[rows] for key in others), ticks[tied]])]
+    return order
 
 
 @dataclass

@@ -87,14 +87,14 @@ class Scatter:
         counts = np.zeros(self.n_parts + 1, np.int64)
         leaves.parts_of(index, ok, lo, self.salt, self.n_parts, part, counts)
         ends = np.cumsum(counts)
-        order = np.empty(n, np.int32)
+        order = np.empty(n, np.int64)  # what np.take would make of it, for each column anew
         leaves.order_of(part, ends - counts, order)
         kept = int(ends[self.n_parts - 1])
         self.rows += counts
         if not kept:
             return
         order = order[:kept]
-        sessions = index[order]
+        sessions = index[order].astype(np.int64)
         mine = {name: column for name, column in columns.items() if name not in ("session_lo", "session_hi")}
         both = {"session_lo": lo, "session_hi": hi}
         changed = self._layout.fit(mine | both)

@@ -17,6 +17,8 @@ BUFFER = 1 << 16
 _SHORT = 16
 """Bytes of a text, on average, up to which it is read into a dictionary though it is not stored with one."""
 
+_MANY = 100_000
+
 
 class Footer:
     """The footer of an open file.
@@ -72,12 +74,16 @@ class Footer:
         return Bounds(ends, nulls, self.rows(index))
 
     def repeats(self, path: str) -> bool:
-        """Is a dictionary worth its making: a text that is stored with one, or is short."""
+        """Is a dictionary worth its making: a text that is stored with one, or is short.
+
+        Where many rows take more than _SHORT bytes each, dictionary and all, the writer gave its dictionary up.
+        """
         kind = bare(type_of(self.schema, path))
         chunk = self._chunk(0, path) if self.groups and (is_text(kind) or is_bytes(kind)) else None
         if chunk is None:
             return False
-        return bool(chunk.has_dictionary_page or chunk.total_uncompressed_size <= _SHORT * self.rows(0))
+        short = chunk.total_uncompressed_size <= _SHORT * self.rows(0)
+        return bool(short or (chunk.has_dictionary_page and self.rows(0) < _MANY))
 
     def decoded(self, index: int, paths: list[str]) -> int:
         """Bytes of some columns of a row group once they are decoded, about and rather too many."""
