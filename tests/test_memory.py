@@ -107,6 +107,10 @@ def test_without_a_budget_half_of_what_is_free_is_taken(monkeypatch: pytest.Monk
     monkeypatch.setattr(memory_module, "available_bytes", lambda: 8 << 30)
     monkeypatch.setattr(memory_module, "resident_bytes", lambda: 1 << 30)
     assert (Memory().limit, Memory().hard) == (5 << 30, 9 << 30)
+    monkeypatch.setattr(memory_module, "available_bytes", lambda: LEAST * 4 // 3)
+    assert Memory().limit == (1 << 30) + LEAST
+    with pytest.raises(LimitError):
+        Memory(rows=1_000_000)
 
 
 def test_an_answer_beyond_the_budget_is_one_error(dump: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +201,23 @@ def test_row_26_a_full_scratch_disk_is_one_error(tmp_path: Path) -> None:
     assert (caught.value.code, caught.value.where, caught.value.exit_code) == ("HG4302", str(tmp_path), 5)
     assert list(tmp_path.iterdir()) == []
     assert len(os.listdir("/proc/self/fd")) == files
+
+
+def test_row_26_a_scratch_disk_that_is_too_small_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if the room of the disk is looked at only when it is full."""
+    facts = os.statvfs(tmp_path)
+    few = os.statvfs_result((facts.f_bsize, 1, *facts[2:4], 100_000, *facts[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda folder: few)
+    told: list[int] = []
+    with pytest.raises(LimitError) as caught:
+        run_plan(
+            hg.read(mixed()), Plan(), order="any", room=TINY, scratch=str(tmp_path), block_rows=1000,
+            progress=lambda rows, total: told.append(rows),
+        )  # fmt: skip
+    assert (caught.value.code, caught.value.where) == ("HG4303", str(tmp_path))
+    assert max(told) < 5000
 
 
 # ---- streams
@@ -377,3 +398,24 @@ def test_row_18_a_file_that_changes_is_an_error(tmp_path: Path, form: str, chang
         run_plan(events, Plan(maps=()), progress=tell, block_rows=100, threads=1)
     assert caught.value.code == "HG2206"
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("disorder", "scans"), [(1500, 1), (19_000, 2)])
+def test_what_breaks_the_order_soon_is_read_once(disorder: int, scans: int) -> None:
+    """Fails if the first blocks are not kept, or are kept for longer than said."""
+    table = mixed().sort_by("time")
+    order = np.arange(table.num_rows)
+    order[disorder : disorder + 500] = order[disorder : disorder + 500][::-1]
+    source = hg.read(table.take(order))
+    made: list[int] = []
+    scan = source.scan
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        made.append(1)
+        return scan(*args, **kwargs)
+
+    source.scan = counted  # type: ignore[method-assign]
+    outcome = run_plan(source, Plan(lateness_ms=0), block_rows=1000)
+    assert (outcome.lane, len(made)) == ("P", scans)
+    want = run_plan(hg.read(table.take(order)), Plan(lateness_ms=0), order="any").state
+    assert to_bytes(outcome.state) == to_bytes(want)

@@ -37,6 +37,8 @@ ORDERS = ("auto", "time", "session", "any")
 BLOCK_ROWS = 1 << 17
 MAX_OPEN = 1 << 17
 """Open sessions before the longest idle are closed: some 100 MB, or 200 where each clicked on 30 cells."""
+KEPT = 8
+"""Blocks of an input that are kept until its order has held so long."""
 SPARE = 1 << 12
 """Rows left free in front of a block for those held back; more are rare, and then the block is copied."""
 Progress = Callable[[int, int | None], object]
@@ -77,7 +79,10 @@ def run_plan(
     budget = Memory(memory, source.rows_hint)
     run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room)
     with Scratch(scratch) as spooled:
-        state, lane, notes = run.go(order, spooled)
+        try:
+            state, lane, notes = run.go(order, spooled)
+        finally:
+            run.stop_reading()
     if {"x", "y"} <= set(source.columns) and "kind" not in source.columns:
         notes.append("no column for kind: every row with a point counts as a click")
     state.inputs = source.inputs
@@ -112,6 +117,8 @@ class _Run:
             if not self.source.replayable and order == "auto":
                 self._spool = Spool(spooled, self.memory.spool() if self.room is None else self.room.rows)
                 notes.append("the stream is kept in case its order does not hold; --order time avoids that")
+            elif order == "auto":
+                self._spool = Spool(spooled, 1 << 62)
             for lateness in self._buffers(order):
                 try:
                     return self._stream(lateness, notes), "S" if order == "session" else "T", notes
@@ -137,23 +144,37 @@ class _Run:
         return (-1, self.plan.lateness_ms)
 
     def _chunks(self) -> Generator[Chunk]:
-        """One pass over the input. Of a stream that cannot be read again, what was kept, then what is left."""
+        """One pass over the input: what was kept of it, then what is left.
+
+        Of a stream that cannot be read again all is kept. Of anything else the first pieces: order that does not hold
+        mostly shows there, and then nothing is decoded twice.
+        """
         if self._spool is None:
+            self.stop_reading()
             yield from self._pieces()
             return
         if self._rest is None:
             self._rest = self._pieces()
         at = 0
         while True:
-            if at == len(self._spool):
+            if self._spool is not None and at < len(self._spool):
+                yield self._spool[at]
+            else:
                 part = next(self._rest, None)
                 if part is None:
                     return
-                self._spool.append(part)
+                if self._spool is not None and (at < KEPT or not self.source.replayable):
+                    self._spool.append(part)
+                else:
+                    self._spool = None
                 yield part
-            else:
-                yield self._spool[at]
             at += 1
+
+    def stop_reading(self) -> None:
+        """Let go of a pass that was begun."""
+        if self._rest is not None:
+            self._rest.close()
+        self._rest = self._spool = None
 
     def _pieces(self) -> Generator[Chunk]:
         """The chunks of the source, cut into blocks."""
@@ -229,7 +250,8 @@ class _Run:
 
     def _partitioned(self, notes: list[str]) -> State:
         """Lane P."""
-        give_back()
+        if self._spool is None:
+            give_back()
         encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
         with Scratch(self.scratch) as scratch, closing(self._blocks(encoder)) as blocks:
             lane: Partitioned | None = None
@@ -241,7 +263,7 @@ class _Run:
                 if self.memory.short():
                     lane.spill()
                 self._tell(block.read)
-            self._spool = self._rest = None
+            self.stop_reading()
             give_back()
             if lane is None:
                 state = self._fold(encoder, 0).finish()

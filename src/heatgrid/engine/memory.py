@@ -56,15 +56,14 @@ class Memory:
     def __init__(self, asked: int | str | None = None, rows: int | None = None) -> None:
         text = os.environ.get("HEATGRID_MEMORY") if asked is None else asked
         held = resident_bytes()
-        self.asked = bool(text)
+        needed = LEAST + FLIGHT_ROW_BYTES * min(FLIGHT_ROWS, rows or 0)
         if text:
             self.limit = self.hard = parse_size(text, "memory" if asked is not None else "HEATGRID_MEMORY")
         else:
             free = available_bytes()
-            self.limit, self.hard = held + free // 2, held + free
-        least = held + LEAST + FLIGHT_ROW_BYTES * min(FLIGHT_ROWS, rows or 0)
-        if self.limit < least:
-            self._refuse(least)
+            self.limit, self.hard = held + max(free // 2, min(free * 9 // 10, needed)), held + free
+        if self.limit < held + needed:
+            self._refuse(held + needed)
 
     def left(self) -> int:
         return max(0, self.limit - resident_bytes())

@@ -50,7 +50,11 @@ class Partitioned:
             row_bytes = 16 + sum(column.dtype.itemsize for column in columns.values()) // 2
             parts = self.room.parts_for(self.hint, row_bytes)
             self._top = Scatter(parts, 0, self.scratch, room=self.room.rows, batch_rows=self.room.batch_rows)
+        before = self._top.spilled
         self._top.add(columns, block.index, block.ok, block.lo, block.hi)
+        if self.hint and self._top.spilled and not before:
+            # the last tenth is doubt: later rows may be narrower, or rejected
+            self.scratch.expect(self._top.spilled * 9 // 10 * self.hint // self._top.total)
 
     def spill(self) -> None:
         """All rows held to the disk, unless they are hardly worth it."""

@@ -68,11 +68,17 @@ class Scratch:
             view = view[done:]
         return out
 
-    def room_left(self) -> int:
-        """Bytes that the disk still has for us."""
+    def expect(self, size: int) -> None:
+        """Refuse at once (LimitError HG4303) what cannot end well: so many bytes in all where the disk has less."""
         with self._plain_errors():
             facts = os.statvfs(self.folder)
-        return facts.f_bavail * facts.f_frsize
+        left = facts.f_bavail * facts.f_frsize
+        if size > self.bytes + left:
+            raise LimitError(
+                "the scratch disk has too little room for the rows", code="HG4303", where=self.folder,
+                value=f"{left:,} bytes free", expected=f"about {size:,} bytes",
+                hint="--scratch DIR on a larger disk, or a larger --memory",
+            )  # fmt: skip
 
     def close(self) -> None:
         if self._fd >= 0:
