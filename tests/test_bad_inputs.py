@@ -12,7 +12,7 @@ Each test's docstring names a change of the code that makes it fail. What is hel
 - rows 15 and 17 of every format, line by line: test_sources_files, test_sources_text
 - row 22, units and zones: test_sources_mapping; periods across clock changes: test_engine_oracle
 - rows 18, 24 and 30, and 26, 27 and 29 for the scratch file: test_memory; row 19: test_caps, test_spill (one giant
-  session), test_closed_ids, test_engine (idle sessions)
+  session), test_engine (idle sessions)
 - rows 26 and 27, the writer alone: test_outputs_atomic; /dev/full behind stdout: test_cli
 - row 29: test_cli (test_a_signal_ends_a_run_within_a_second_and_leaves_nothing, test_a_closed_pipe_is_silent)
 - row 31, .npz: test_outputs_tables (test_a_pickle_in_an_npz_is_refused_unread)

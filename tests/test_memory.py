@@ -244,6 +244,13 @@ def test_a_stream_is_spooled_and_read_again(kind: pa.DataType, room: int, tmp_pa
     assert to_bytes(got.state) == to_bytes(want)
 
 
+def test_short_memory_is_not_a_damaged_file() -> None:
+    from heatgrid.sources.faults import reading
+
+    with pytest.raises(MemoryError), reading("a.parquet"):
+        raise pa.ArrowMemoryError("malloc of size 9 failed")
+
+
 # ---- however a run ends
 
 SCRIPT = """

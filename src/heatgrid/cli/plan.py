@@ -18,7 +18,7 @@ ROW_BYTES = 256
 """Decoded columns, codes and scratch of one row in flight."""
 HELD_ROW_BYTES = 64
 """A row kept until all are read, where their order does not allow one pass."""
-CLOSED_SESSION_BYTES = 24
+CLOSED_SESSION_BYTES = 32
 BASE_BYTES = 250_000_000
 """The interpreter, numba, numpy and pyarrow with their kernels loaded."""
 EVENTS_A_SESSION = 50

@@ -71,6 +71,13 @@ def _large(folder: Path) -> None:
         parquet.FROM_ROWS = usual
 
 
+def _unordered(folder: Path) -> None:
+    from heatgrid.api import read, run
+    from heatgrid.words.plan import Plan
+
+    run(read(folder / "events.parquet"), Plan(), order="any")
+
+
 def _lines(folder: Path) -> None:
     import pyarrow.parquet as pq
     from pyarrow import csv
@@ -104,6 +111,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "paths, funnel, retention": _journeys,
     "friction": _friction,
     "large Parquet files": _large,
+    "rows in no order": _unordered,
     "CSV": _lines,
     "points, smoothing and times of arrays": _arrays,
 }
