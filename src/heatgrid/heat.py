@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from heatgrid.engine import finish, finish_journeys, friction
+from heatgrid.engine import finish, finish_journeys, finish_scroll, friction
 from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -109,6 +109,9 @@ class Heat:
             out.append("retention is off: no column for user (--map user=COLUMN)")
         if "users" in self.plan.distinct and "user" not in has:
             out.append("distinct users are off: no column for user (--map user=COLUMN)")
+        lacking = finish_scroll.missing(self.state) if self.plan.scroll else None
+        if lacking is not None:
+            out.append(f"scroll and attention are off: {lacking}")
         return out + friction.refusals(self.state)
 
     # ---- tables
@@ -222,6 +225,35 @@ class Heat:
             sessions=table["sessions"].to_pylist() if counted and len(self.plan.by) <= 1 else None,
             n=self.state.totals["sessions"] if counted else None,
         )
+
+    # ---- scroll and attention
+
+    @cached_property
+    def scroll(self) -> pa.Table:
+        """One row a page and width bucket: views, sessions, height, how far they reach, folds, clicks below the fold.
+
+        Errors: UsageError HG1520 if the plan does not count scrolls.
+        """
+        return self.scroll_of("pages", by=False, every=False)
+
+    @cached_property
+    def reach(self) -> pa.Table:
+        """By page, width bucket and y (px): the views and sessions that saw it."""
+        return self.scroll_of("reach", by=False, every=False)
+
+    @cached_property
+    def attention(self) -> pa.Table:
+        """By page, width bucket and y (px): how long it was in the window."""
+        return self.scroll_of("attention", by=False, every=False)
+
+    def scroll_of(self, show: str = "pages", by: bool = True, every: bool = True) -> pa.Table:
+        """pages, reach, attention, snowplow or posthog: the tables of ``engine.finish_scroll.scroll_table``."""
+        table = finish_scroll.scroll_table(self.state, show, by, every)
+        keys = [(name, "ascending") for name in table.column_names[: table.column_names.index("bucket") + 1]]
+        if show == "pages":
+            first = [] if len(keys) > 2 else [("views", "descending")]
+            return table.sort_by([*first, *keys])
+        return table.sort_by([*keys, (table.column_names[len(keys)], "ascending")])
 
     # ---- journeys
 

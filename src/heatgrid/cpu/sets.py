@@ -15,6 +15,7 @@ from heatgrid.cpu.jit import fused, tight
 
 SMALLEST = 4
 CLASSES = 40
+VALUE_BITS = 20
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -101,6 +102,42 @@ def place(heads: Any, s: Any, key: Any) -> Any:
 def room_for_two(pool: Any, pool_state: Any, heads: Any, s: Any) -> Any:
     """Whether two keys can be added to the set of s without growing the pool."""
     return pool_state[0] + (np.int64(8) << max(heads[s, 1], np.int64(SMALLEST))) <= pool.shape[0]
+
+
+@fused
+def raise_to(pool: Any, pool_state: Any, heads: Any, s: Any, key: Any, value: Any) -> Any:
+    """A set of keys that carry a value, below 2^VALUE_BITS: what key had in that of s (-1: it is new); now it has the
+    larger one. There must be ``room_for_two``; the words of such a set are (key + 1) << VALUE_BITS | value."""
+    size = heads[s, 1]
+    if size == 0 or heads[s, 2] * 4 >= (np.int64(3) << size):
+        bigger = max(np.int64(SMALLEST), size + 1)
+        region = _take(pool, pool_state, bigger)
+        if size > 0:
+            wide = (np.int64(1) << bigger) - 1
+            for p in range(heads[s, 0], heads[s, 0] + (np.int64(1) << size)):
+                word = pool[p]
+                if word != 0:
+                    h = np.int64((np.uint64(word >> VALUE_BITS) * _GOLDEN) >> np.uint64(64 - bigger))
+                    while pool[region + h] != 0:
+                        h = (h + 1) & wide
+                    pool[region + h] = word
+            _give(pool, pool_state, heads[s, 0], size)
+        heads[s, 0] = region
+        heads[s, 1] = bigger
+        size = bigger
+    base = heads[s, 0]
+    mask = (np.int64(1) << size) - 1
+    name = np.int64(key) + 1
+    h = np.int64((np.uint64(name) * _GOLDEN) >> np.uint64(64 - size))
+    while pool[base + h] != 0:
+        if pool[base + h] >> VALUE_BITS == name:
+            before = pool[base + h] & ((np.int64(1) << VALUE_BITS) - 1)
+            pool[base + h] = (name << VALUE_BITS) | max(before, np.int64(value))
+            return before
+        h = (h + 1) & mask
+    pool[base + h] = (name << VALUE_BITS) | np.int64(value)
+    heads[s, 2] += 1
+    return np.int64(-1)
 
 
 @tight

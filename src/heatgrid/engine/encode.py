@@ -27,6 +27,11 @@ from heatgrid.words.plan import BUCKET_EDGES, Plan
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MAX_TIME = 2**62
 MOST_WEIGHT = 9.2e18
+NUMBERS = (
+    ("x", "x"), ("y", "y"), ("viewport_w", "width"), ("viewport_h", "height"), ("page_h", "page_h"),
+    ("scroll_y", "scroll"),
+)  # fmt: skip
+"""Columns of the source, and what a block calls them."""
 AHEAD = 2
 """Blocks that are encoded while one is folded."""
 
@@ -55,6 +60,10 @@ class Needs:
             wanted += ["x", "y", "fixed"]
             if plan.frame == "viewport":
                 wanted.append("scroll_y")
+        if plan.scroll:
+            wanted += ["viewport_w", "viewport_h", "page_h", "scroll_y", "y", "fixed"]
+        if plan.scroll or plan.frame == "viewport":
+            wanted.append("frame")
         if "moves" in plan.maps or any(rule.counts == "move" for rule in plan.rules):
             wanted.append("pointer")
         if "users" in plan.distinct or plan.retention:
@@ -100,6 +109,8 @@ class Encoder:
         self.cohorts = Periods(plan.retention, plan.tz, self.ticks, self.cohort_names) if plan.retention else None
         self.pointers = NameCodes(str.lower, null=NONE)
         self.touch_code = self.pointers.code("touch")
+        self.frames = NameCodes(str.lower, null=NONE)
+        self.element_code = self.frames.code("element")
         self.segments = [
             NameCodes(page_key if name == "page" and plan.url_rules else None, NONE, name) for name in plan.by
         ]
@@ -157,9 +168,11 @@ class Encoder:
             fresh("rank")[:] = chunk.rank
         if "seq" in self._has:
             fresh("seq")[:] = self._seq(get, n)
-        for source, name in (("x", "x"), ("y", "y"), ("viewport_w", "width"), ("scroll_y", "scroll")):
+        for source, name in NUMBERS:
             if source in self._has:
                 self._number(get, source, n, out=fresh(name))
+        if "scroll_y" in self._has and "frame" in self._has:
+            self._leave_out_containers(get, cols["kind"][lead:], cols["scroll"][lead:])
         if "viewport_w" in self._has:
             columns.width_buckets(cols["width"][lead:], self._edges, fresh("bucket"))
         if "fixed" in self._has:
@@ -288,11 +301,21 @@ class Encoder:
                 f"the column for {name} does not hold numbers", code="HG2603", where=name, value=str(kind),
                 expected="integers or floats", hint="--coerce reads text as numbers and counts what fails as invalid",
             )  # fmt: skip
-        values = values_of(column)
-        if values.dtype not in (np.float32, np.float64):
-            values = values.astype(np.float64)
-        columns.copy_numbers(values, *bitmap(column), null, out)
+        values, bits = values_of(column), bitmap(column)
+        if values.dtype in (np.float32, np.float64):
+            columns.copy_numbers(values, *bits, null, out)
+            return out
+        # straight into the block: an array between the two is fresh pages each time
+        np.copyto(out, values)
+        if len(bits[0]):
+            columns.fill_where_null(*bits, np.float64(null).view(np.int64), out.view(np.int64))
         return out
+
+    def _leave_out_containers(self, get: dict[str, pa.Array], kind: Array, scroll: Array) -> None:
+        """A scroll in the frame of an element moves that container: it says nothing of where the page stands."""
+        frame = np.empty(len(kind), np.int32)
+        self._encode(self.frames, get.get("frame"), frame)
+        scroll[(frame == self.element_code) & (kind == self.kinds.find("scroll"))] = np.nan
 
     def _counts(self, get: dict[str, pa.Array], n: int) -> npt.NDArray[np.float64]:
         """The count of each row; integers that float64 cannot hold are infinite, and so rejected."""

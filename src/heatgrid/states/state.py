@@ -20,6 +20,9 @@ RULE_FIELDS = (*FRICTION_FIELDS, "bot_sessions")
 MAP_FIELDS = ("events", "sessions", "viewport_w")
 TRANSITION_FIELDS = ("count", "sessions")
 FUNNEL_FIELDS = ("sessions", "left", "exits", "unclicked")
+SCROLL_FIELDS = ("views", "unseen", "growing", "clicks", "below", "seen_ms", "sessions")
+BAND_FIELDS = ("attention_ms", "views", "sessions")
+"""By how much attention changes at the band's first px; views and sessions that reach into it, no farther."""
 TILE_SIDE = 16
 TOTALS = ("sessions", "resumed", "views")
 

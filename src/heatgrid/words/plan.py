@@ -67,6 +67,9 @@ class Plan:
     time_range : (first, last) year accepted, half-open; rows outside are rejected as ``time``. ``None``: any.
     friction : rules by name (``rage``, ``rage:datadog``, ``dead``, ``error``, ``quick_back``, ...), as ``Rule``, or of
         a TOML file by its path. The first of a family is the column of that name in the tables.
+    scroll : how far views reach down, and how long each band of a page was in the window, for each map's page, bucket,
+        segment and period.
+    band : px of a band, whole: curves are counted at the first px of each.
 
     Raises
     ------
@@ -99,6 +102,8 @@ class Plan:
     url_rules: bool = True
     time_range: tuple[int, int] | None = (2000, 2101)
     friction: Sequence[str | Rule] = ()
+    scroll: bool = False
+    band: int = 16
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -124,6 +129,7 @@ class Plan:
             object.__setattr__(self, "moves_sessions", True)
         if self.session_gap is not None:
             _whole("session_gap", self.session_gap, least=1)
+        _whole("band", self.band, least=1)
         try:
             ZoneInfo(self.tz)
         except (KeyError, ValueError, OSError):
