@@ -109,9 +109,9 @@ class Heat:
             out.append("retention is off: no column for user (--map user=COLUMN)")
         if "users" in self.plan.distinct and "user" not in has:
             out.append("distinct users are off: no column for user (--map user=COLUMN)")
-        lacking = finish_scroll.missing(self.state) if self.plan.scroll else None
-        if lacking is not None:
-            out.append(f"scroll and attention are off: {lacking}")
+        unseen = finish_scroll.missing(self.state) if self.plan.scroll else None
+        if unseen is not None:
+            out.append(f"scroll and attention are off: {unseen}")
         return out + friction.refusals(self.state)
 
     # ---- tables
@@ -455,6 +455,32 @@ class Heat:
 
             options.setdefault("smooth", smooth)
         return map_picture(self.map(**chosen), path, ledger=self.ledger, **options)
+
+    def scroll_picture(
+        self, path: str | os.PathLike[str], *, page: str | None = None, bucket: str | None = None, **options: Any
+    ) -> Path:
+        """Draw reach and attention of a page as a PNG, of the one with the most views unless another is named.
+
+        options : those of ``outputs.scroll_pictures.scroll_picture``. Errors: UsageError HG1520 (the plan does not
+        count scrolls), HG1522 (no view of this page and bucket).
+        """
+        from heatgrid.outputs.scroll_pictures import scroll_picture
+
+        rows = [row for row in self.scroll.to_pylist() if row["views"]]
+        pages = sorted({row["page"] for row in rows})
+        chosen = [row for row in rows if page in (None, row["page"]) and bucket in (None, row["bucket"])]
+        if not chosen:
+            off = finish_scroll.missing(self.state)
+            raise UsageError(
+                "there is no scroll to draw", code="HG1522", where="page / bucket", value=f"{page}, {bucket}",
+                expected="a page with views", hint=off or nearest(page or "", pages),
+            )  # fmt: skip
+        row = max(chosen, key=lambda row: row["views"])
+        mine = (pc.field("page") == row["page"]) & (pc.field("bucket") == row["bucket"])
+        footer = [*self.ledger.lines()[:1], f"min_sessions {self.plan.min_sessions}"]
+        return scroll_picture(
+            row, self.reach.filter(mine), self.attention.filter(mine), path, **{"footer": footer} | options
+        )
 
     def funnel_picture(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Draw the funnel as a PNG: the arguments of ``outputs.funnel_pictures.funnel_picture``."""

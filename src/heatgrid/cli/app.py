@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 import heatgrid
-from heatgrid.cli import demo, doctor, friction, journeys, maps, plan, report, states, tables
+from heatgrid.cli import demo, doctor, friction, journeys, maps, plan, report, scroll, states, tables
 from heatgrid.cli.options import spread
 from heatgrid.cli.text import put
 
@@ -32,13 +32,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "paths": journeys.paths,
     "funnel": journeys.funnel,
     "friction": friction.friction,
+    "scroll": scroll.scroll,
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,
     "doctor": doctor.doctor,
 }
 _HEADINGS = (
-    "Input", "Dump", "Result", "Table", "Journey", "Which", "Looks", "Reading", "Counting", "Running", "Common",
+    "Input", "Dump", "Result", "Table", "Journey", "Which", "Depth", "Looks", "Reading", "Counting", "Running",
+    "Common",
 )  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def warmed() -> str:
     things = ("pages", "features")
     plan = Plan(
         maps=("clicks", "moves"), every="week", by=("device",), moves_sessions=True, distinct=("users",),
-        transitions=things, paths=things, funnel=("pageview", "click"), retention="week",
+        transitions=things, paths=things, funnel=("pageview", "click"), retention="week", scroll=True,
     )  # fmt: skip
     run(events, plan)
     return f"all CPU kernels are ready ({time.monotonic() - started:.1f} s)"

@@ -80,6 +80,10 @@ class Counting:
         "--rule", "NAME,...", "Friction rules: rage, rage:datadog, dead, error, quick_back, ...", list
     )
     rules: str | None = opt("--rules", "FILE", "Own friction rules (TOML); --rule picks from them.")
+    scroll: bool = opt(
+        "--scroll", "", "How far down views reach, and attention (heatgrid scroll does it by itself).", False
+    )
+    band: int | None = opt("--band", "PX", "Curves of scroll and attention are counted so many px apart [16].")
     min_sessions: int | None = opt("--min-sessions", "N", "Cells and rows of fewer sessions are withheld [0].")
 
 

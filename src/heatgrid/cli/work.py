@@ -48,6 +48,8 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
         "lateness_ms": values.duration(counting.lateness, "--lateness"),
         "dedupe": counting.dedupe,
         "min_sessions": counting.min_sessions,
+        "scroll": counting.scroll or None,
+        "band": counting.band,
         "friction": rules_of(counting),
         "kinds": values.kinds(reading.kind),
         "tz": reading.tz,

@@ -24,8 +24,8 @@ RUN_FIELDS = 8
 """Where the window of a run stands: all float64, so that a row compares one cache line; 0 is an unknown size."""
 V_BASE, V_BUCKET, V_WAITING, V_REACH, V_FOLD, V_FIRST, V_LONGEST, V_DEEPEST, V_TALLEST, V_LAST = range(10)
 VIEW_FIELDS = 16
-"""An open view (base -1: none): reach and fold (-1: no window yet); page height at first (-1: it has grown) and at most;
-scroll at most; window at most and last."""
+"""An open view (base -1: none): reach and fold (-1: no window yet); page height at first (-1: it has grown) and at
+most; scroll at most; window at most and last."""
 W_BASE, W_FROM, W_TO, W_COUNT, W_NEXT = range(5)
 WAIT_FIELDS = 5
 """What waits: a stay of W_COUNT ms, or (from -1) a click of that weight, W_TO 1 if below the fold."""
@@ -53,9 +53,7 @@ DONE, NO_POOL, NO_TILE, NO_WAITING = range(4)
 
 
 @fused
-def _count(
-    table: Any, keys: Any, counts: Any, used: Any, key: Any, plane: Any, number: Any, amount: Any
-) -> None:
+def _count(table: Any, keys: Any, counts: Any, used: Any, key: Any, plane: Any, number: Any, amount: Any) -> None:
     """Add to a counter; the caller has seen to the room for a new tile."""
     n = np.int64(number)
     name = (np.int64(key) << (NUMBER_BITS + PLANE_BITS)) | (np.int64(plane) << NUMBER_BITS) | (n >> 6)
@@ -84,9 +82,7 @@ def _wait(v: Any, base: Any, start: Any, stop: Any, count: Any, views: Any, wait
 
 
 @fused
-def _stay(
-    table: Any, keys: Any, counts: Any, used: Any, totals: Any, key: Any, start: Any, stop: Any, ms: Any
-) -> None:
+def _stay(table: Any, keys: Any, counts: Any, used: Any, totals: Any, key: Any, start: Any, stop: Any, ms: Any) -> None:
     """Two ends of a stay: attention rises by ms at the first band, and falls at the one behind the last."""
     totals[np.uint64(key), T_SEEN] += ms
     for end in range(2):
@@ -96,7 +92,16 @@ def _stay(
 
 @fused
 def _settle(
-    r: Any, band: Any, runs: Any, views: Any, waiting: Any, free: Any, table: Any, keys: Any, used: Any, counts: Any,
+    r: Any,
+    band: Any,
+    runs: Any,
+    views: Any,
+    waiting: Any,
+    free: Any,
+    table: Any,
+    keys: Any,
+    used: Any,
+    counts: Any,
     totals: Any,
 ) -> None:
     """The time of a run's stay, to the bands whose first px was in the window."""
@@ -118,7 +123,15 @@ def _settle(
 
 @fused
 def _told(
-    v: Any, bucket: Any, views: Any, waiting: Any, free: Any, table: Any, keys: Any, used: Any, counts: Any,
+    v: Any,
+    bucket: Any,
+    views: Any,
+    waiting: Any,
+    free: Any,
+    table: Any,
+    keys: Any,
+    used: Any,
+    counts: Any,
     totals: Any,
 ) -> Any:
     """The bucket of a view: what waited for it is counted, one after the other, so that it can stop for room and go on

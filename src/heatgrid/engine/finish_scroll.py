@@ -1,4 +1,4 @@
-"""Scroll and attention as tables: pages with their folds and reaches, the two curves, and the counts that others give."""
+"""Scroll and attention as tables: pages with their folds and reaches, the two curves, the counts that others give."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def scroll_table(state: State, show: str, by: bool = True, every: bool = True) -
 
     pages : views, sessions, page_h (px; None if it grows), reach_p50, reach_p90, reach_share (of page_h), fold_p10,
         fold_p50, fold_p90 (bottom of the first window, px), clicks (with a point, not fixed), below (the fold),
-        below_share, seen_ms (dwell with a known window), growing (views in which the page grew by more than 20 %), unseen
-        (views without a window).
+        below_share, seen_ms (dwell with a known window), growing (views in which the page grew by more than 20 %),
+        unseen (views without a window).
     reach : by y (px, the first of each band): views and sessions that saw it, and their shares.
     attention : by y: ms that it was in the window, and ms for each view.
     snowplow : by percent (0 to 100): views that got so far, no farther. posthog : the same by px, in hundreds.
@@ -159,11 +159,12 @@ def _curve(state: State, tail: str, pages: Table, kept: Any, show: str) -> tuple
         y = np.arange(size) * state.plan.band
         share = reached / np.maximum(reached[:1], 1)
         parts.append((np.full(size, row), y, reached[:size], share[:size], attention[:size], reached[0]))
-    rows, y, reached, share, attention = (
-        np.concatenate([part[i] for part in parts]) if parts else empty
-        for i, empty in enumerate((np.zeros(0, np.intp), np.zeros(0, np.int64), np.zeros((0, 2), np.int64),
-                                   np.zeros((0, 2)), np.zeros(0, np.int64)))
-    )  # fmt: skip
+    empty = (np.zeros(0, np.intp), np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros((0, 2)))
+    columns: list[Any] = [
+        np.concatenate([part[i] for part in parts]) if parts else nothing
+        for i, nothing in enumerate((*empty, empty[1]))
+    ]
+    rows, y, reached, share, attention = columns
     views = np.concatenate([np.full(len(part[0]), part[5][0]) for part in parts]) if parts else rows
     small = np.concatenate([np.full(len(part[0]), part[5][1] < FEW) for part in parts]) if parts else rows > 0
     made = {"y": pa.array(y, pa.int64())}

@@ -29,10 +29,10 @@ class Scroll:
         self._views = np.zeros((0, scroll.VIEW_FIELDS))
         self._waiting = np.zeros((0, scroll.WAIT_FIELDS), np.int64)
         self._free = np.array([-1, 0], np.int64)
-        self._keys = np.zeros(1024, np.int64)
-        self._table = np.full(4096, -1, np.int32)
+        self._keys = np.zeros(4096, np.int64)
+        self._table = np.full(16_384, -1, np.int32)
         self._used = np.zeros(1, np.int64)
-        self._counts = np.zeros((1024, scroll.TILE), np.int64)
+        self._counts = np.zeros((4096, scroll.TILE), np.int64)
         self._totals = np.zeros((64, scroll.TOTALS), np.int64)
 
     def resize(self, slots: int, runs: int, views: int) -> None:
@@ -43,7 +43,7 @@ class Scroll:
         self._views[n:, scroll.V_BASE] = -1
 
     @property
-    def _counters(self) -> tuple[Array, ...]:
+    def _counters(self) -> tuple[Array, Array, Array, Array, Array]:
         return self._table, self._keys, self._used, self._counts, self._totals
 
     def fold(self, block: Block, order: Array, ready: int) -> None:
@@ -111,11 +111,13 @@ class Scroll:
         keys, counts = keys[mine], self._counts[mine]
         tile, at = np.nonzero(counts)
         first = (keys % (1 << scroll.NUMBER_BITS)) * scroll.TILE
-        return np.column_stack([(keys >> (scroll.NUMBER_BITS + scroll.PLANE_BITS))[tile], first[tile] + at, counts[tile, at]])
+        return np.column_stack(
+            [(keys >> (scroll.NUMBER_BITS + scroll.PLANE_BITS))[tile], first[tile] + at, counts[tile, at]]
+        )
 
     def tables(self, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> dict[str, Table]:
-        """``scroll`` by page, (segment, period,) bucket; ``scroll_bands`` by band too; ``scroll_px`` by measure (a plane:
-        fold, reach, page height), with histograms; ``scroll_shares`` by vendor (a plane) and percent or bucket."""
+        """``scroll`` by page, (segment, period,) bucket; ``scroll_bands`` by band too; ``scroll_px`` by measure (a
+        plane: fold, reach, page height), with histograms; ``scroll_shares`` by vendor (a plane), percent or bucket."""
         own = ("page", *(d for name in self.extra for d in dims[name]))
         nothing = np.zeros((0, 3), np.int64)
         bands = self._entries(scroll.BANDS)
