@@ -18,7 +18,7 @@ from answers import differences, groupings, run_engine
 from heatgrid.cli import main
 from heatgrid.demo.generate import write
 from heatgrid.states.store import to_bytes
-from heatgrid.words.errors import UsageError
+from heatgrid.words.errors import LimitError, UsageError
 from oracle import scroll as oracle
 from oracle import sessions, sql
 from strategies import T0, TICKS, Input, event_files, plans, shapes
@@ -368,6 +368,15 @@ def test_few_sessions_get_no_shares_and_fewer_than_asked_for_are_withheld():
     assert [lone.scroll_of(show).num_rows for show in SHOW] == [0] * 5
 
 
+def test_more_pages_than_there_is_room_for_is_a_limit(monkeypatch):
+    monkeypatch.setattr("heatgrid.engine.measures.scroll.MOST_KEYS", 5)
+    rows = [{"time": T0 * 1000, "session": "s", "page": f"/{p}", "scroll_y": 0.0, "viewport_h": 9.0} for p in "ab"]
+    assert run_engine(Input([rows[:1]], tuple(rows[0]), "ms"), {"scroll": True}).scroll.num_rows == 1
+    with pytest.raises(LimitError) as caught:
+        run_engine(Input([rows], tuple(rows[0]), "ms"), {"scroll": True})
+    assert caught.value.code == "HG4105"
+
+
 # ---- what a source cannot give --------------------------------------------------------------------------------------
 
 
@@ -442,6 +451,72 @@ def test_the_report_has_a_section_with_curves(dump, tmp_path):
     bare = (tmp_path / "s" / "index.html").read_text()
     assert 'id="scrolls"' not in bare
     assert "scroll and attention are off: --scroll" in bare
+
+
+# ---- PostHog's cells ------------------------------------------------------------------------------------------------
+
+
+def in_cells(result, by=(), every=False) -> dict:
+    """In plain Python, whose round is half to even as ClickHouse's."""
+    out = {}
+    for event in result["events"]:
+        row = event["row"]
+        if event["kind"] != "click" or event["point"] is None or not row.get("viewport_w"):
+            continue
+        x, y = (round(v / 16) for v in event["point"])
+        width = round(row["viewport_w"] / 16)
+        if width <= 0 or not (0 <= round(x / width * 100) < 16_384 and 0 <= y < 32_768):
+            continue
+        period = (event["period"],) if every else ()
+        key = (event["page_key"], *(event["by"][name] for name in by), *period)
+        key += (event["fixed"], round(x / width * 100) / 100, y * 16)
+        out[key] = out.get(key, 0) + event["weight"]
+    return out
+
+
+@settings(EXAMPLES, max_examples=40)
+@given(data=event_files(ids="session"), more=st.data(), shape=shapes(), block_rows=BLOCKS)
+def test_posthogs_cells_are_rounded_twice_half_to_even(data, more, shape, block_rows):
+    rng = more.draw(st.randoms(use_true_random=False))
+    for rows in data.files:
+        for row in rows:
+            row["x"], row["y"] = (rng.choice((0, 8, 24, 40, 167, 168, 169, 720, -9, None)) for _ in "xy")
+    data = replace(data, coordinates="int32")
+    fields = more.draw(plans(set(data.columns))) | {"posthog_cells": True, "maps": (), "areas": None}
+    heat = run_engine(data, fields, shape, block_rows=block_rows)
+    heat.ledger.check()
+    result = sessions.resolve(data.files, fields, unit=data.unit, columns=data.columns)
+    if "viewport_w" in data.columns:
+        by, every = result["plan"]["by"], result["plan"]["every"] is not None
+        found = {
+            tuple(values[:-1]): values[-1] for values in (list(row.values()) for row in heat.posthog_cells.to_pylist())
+        }
+        assert found == in_cells(result, by, every)
+        merged = hg.merge([heat, run_engine(replace(data, files=[[]]), fields)])
+        assert merged.posthog_cells.equals(heat.posthog_cells)
+    else:
+        assert "viewport_w" in heat.refused["posthog_cells"]
+        assert heat.posthog_cells.num_rows == 0
+
+
+def test_posthogs_cells_by_hand_and_by_the_command(tmp_path, capfd):
+    points = [(8.0, 24.0), (24.0, 40.0), (720.0, 8.0), (1440.0, 0.0), (99_999.0, 0.0), (float("nan"), 0.0)]
+    rows = [{"time": T0 * 1000, "session": "s", "kind": "click", "page": "/", "x": x, "y": y, "viewport_w": 1440.0}
+            for x, y in points]  # fmt: skip
+    heat = run_engine(Input([rows], tuple(rows[0]), "ms"), {"posthog_cells": True, "maps": ()})
+    cells = [(row["x"], row["y"], row["clicks"]) for row in heat.posthog_cells.to_pylist()]
+    assert cells == [(0.0, 32, 1), (0.02, 32, 1), (0.5, 0, 1), (1.0, 0, 1), (69.44, 0, 1)]
+    points = heat.ledger.measures["posthog cells"]
+    assert (points.rows, points.used, points.outside, points.invalid) == (6, 5, 0, 1)
+    (tmp_path / "e.ndjson").write_text("\n".join(json.dumps({**row, "x": 8}) for row in rows))
+    assert main(["map", str(tmp_path / "e.ndjson"), "--cells", "posthog", "-q", "-o", str(tmp_path / "c.csv")]) == 0
+    assert csv.read_csv(tmp_path / "c.csv")["clicks"].to_pylist() == [4, 2]
+    few = run_engine(Input([rows], tuple(rows[0]), "ms"), {"posthog_cells": True, "maps": (), "min_sessions": 2})
+    assert few.posthog_cells.num_rows == 0
+    assert "withheld" in few.refused["posthog_cells"]
+    with pytest.raises(UsageError) as caught:
+        _ = run_engine(Input([rows], tuple(rows[0]), "ms"), {}).posthog_cells
+    assert caught.value.code == "HG1523"
 
 
 # ---- another engine -------------------------------------------------------------------------------------------------

@@ -40,6 +40,10 @@ ATTENTION, VIEWS, SESSIONS = range(3)
 """Of a band: by how much attention changes there (ms); views and sessions that reach into it, no farther."""
 PER_BAND = 4
 NUMBER_BITS, PLANE_BITS = 18, 3
+_NEAR = np.array([0, 64, 78, 92, 106, 108, 128])
+NEAR = 128
+"""Where the first tiles of each plane stand in a key's line of ``near`` (row + 1, 0: none yet); those behind, of pages
+of more than 1,024 bands, are looked up in a table."""
 TILE = 64
 """Counters of a tile: 16 bands, or 64 numbers of a histogram."""
 DEEPEST = 262_144.0
@@ -52,12 +56,30 @@ NEW_VIEW, VIEW_CHANGE, TELLS, ENDED_UNKNOWN = 1, 2, 12, 8
 DONE, NO_POOL, NO_TILE, NO_WAITING = range(4)
 
 
+@tight
+def _far(table: Any, keys: Any, used: Any, name: Any) -> Any:
+    return tile_of(table, keys, used, name)
+
+
 @fused
-def _count(table: Any, keys: Any, counts: Any, used: Any, key: Any, plane: Any, number: Any, amount: Any) -> None:
+def _count(
+    table: Any, keys: Any, counts: Any, used: Any, near: Any, key: Any, plane: Any, number: Any, amount: Any
+) -> None:
     """Add to a counter; the caller has seen to the room for a new tile."""
     n = np.int64(number)
-    name = (np.int64(key) << (NUMBER_BITS + PLANE_BITS)) | (np.int64(plane) << NUMBER_BITS) | (n >> 6)
-    counts[np.uint64(tile_of(table, keys, used, name)), np.uint64(n & 63)] += amount
+    tile = n >> 6
+    name = (np.int64(key) << (NUMBER_BITS + PLANE_BITS)) | (np.int64(plane) << NUMBER_BITS) | tile
+    if tile < _NEAR[plane + 1] - _NEAR[plane]:
+        at = np.uint64(_NEAR[plane] + tile)
+        row = np.int64(near[np.uint64(key), at]) - 1
+        if row < 0:
+            row = used[0]
+            used[0] = row + 1
+            keys[np.uint64(row)] = name
+            near[np.uint64(key), at] = np.int32(row + 1)
+    else:
+        row = np.int64(_far(table, keys, used, name))
+    counts[np.uint64(row), np.uint64(n & 63)] += amount
 
 
 @fused
@@ -82,12 +104,14 @@ def _wait(v: Any, base: Any, start: Any, stop: Any, count: Any, views: Any, wait
 
 
 @fused
-def _stay(table: Any, keys: Any, counts: Any, used: Any, totals: Any, key: Any, start: Any, stop: Any, ms: Any) -> None:
+def _stay(
+    table: Any, keys: Any, counts: Any, used: Any, near: Any, totals: Any, key: Any, start: Any, stop: Any, ms: Any
+) -> None:
     """Two ends of a stay: attention rises by ms at the first band, and falls at the one behind the last."""
     totals[np.uint64(key), T_SEEN] += ms
     for end in range(2):
         band = stop if end else start
-        _count(table, keys, counts, used, key, BANDS, band * PER_BAND + ATTENTION, -ms if end else ms)
+        _count(table, keys, counts, used, near, key, BANDS, band * PER_BAND + ATTENTION, -ms if end else ms)
 
 
 @fused
@@ -102,6 +126,7 @@ def _settle(
     keys: Any,
     used: Any,
     counts: Any,
+    near: Any,
     totals: Any,
 ) -> None:
     """The time of a run's stay, to the bands whose first px was in the window."""
@@ -117,7 +142,7 @@ def _settle(
                 _wait(v, runs[r, R_BASE], start, stop, ms, views, waiting, free)
             else:
                 key = np.int64(runs[r, R_BASE]) * BUCKETS + np.int64(views[v, V_BUCKET])
-                _stay(table, keys, counts, used, totals, key, start, stop, ms)
+                _stay(table, keys, counts, used, near, totals, key, start, stop, ms)
     runs[r, R_MS] = 0.0
 
 
@@ -132,6 +157,7 @@ def _told(
     keys: Any,
     used: Any,
     counts: Any,
+    near: Any,
     totals: Any,
 ) -> Any:
     """The bucket of a view: what waited for it is counted, one after the other, so that it can stop for room and go on
@@ -142,7 +168,7 @@ def _told(
         key = waiting[entry, W_BASE] * BUCKETS + np.int64(bucket)
         if waiting[entry, W_FROM] >= 0:
             _stay(
-                table, keys, counts, used, totals, key, waiting[entry, W_FROM], waiting[entry, W_TO],
+                table, keys, counts, used, near, totals, key, waiting[entry, W_FROM], waiting[entry, W_TO],
                 waiting[entry, W_COUNT],
             )  # fmt: skip
         else:
@@ -172,8 +198,8 @@ def _begin(v: Any, base: Any, bucket: Any, views: Any) -> None:
 
 @fused
 def _end(
-    v: Any, s: Any, band: Any, views: Any, table: Any, keys: Any, used: Any, counts: Any, totals: Any, heads: Any,
-    pool: Any, pool_state: Any,
+    v: Any, s: Any, band: Any, views: Any, table: Any, keys: Any, used: Any, counts: Any, near: Any, totals: Any,
+    heads: Any, pool: Any, pool_state: Any,
 ) -> None:  # fmt: skip
     """Count an ended view of session s."""
     key = np.int64(views[v, V_BASE]) * BUCKETS + np.int64(views[v, V_BUCKET])
@@ -218,7 +244,7 @@ def _end(
                         break
                     number = before * PER_BAND + SESSIONS
                     amount = np.int64(-1)
-            _count(table, keys, counts, used, key, plane, number, amount)
+            _count(table, keys, counts, used, near, key, plane, number, amount)
 
 
 @tight
@@ -226,7 +252,7 @@ def fold(
     order: Any, start: Any, ready: Any, slot: Any, run: Any, view: Any, flags: Any, kind: Any, dwell: Any, base: Any,
     bucket: Any, width: Any, scroll: Any, height: Any, page_h: Any, y: Any, fixed: Any, weight: Any, click_kind: Any,
     band: Any, runs: Any, views: Any, waiting: Any, free: Any, table: Any, keys: Any, used: Any, counts: Any,
-    totals: Any, heads: Any, pool: Any, pool_state: Any,
+    near: Any, totals: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """Add rows order[start:ready]. Columns of length 0 are absent; scroll is as the scan leaves it, without gaps.
 
@@ -252,7 +278,7 @@ def fold(
                 return np.int64(k), NO_POOL
             if f & TELLS:
                 tells = np.float64(UNKNOWN) if f & ENDED_UNKNOWN else own
-                if not _told(v, tells, views, waiting, free, table, keys, used, counts, totals):
+                if not _told(v, tells, views, waiting, free, table, keys, used, counts, near, totals):
                     return np.int64(k), NO_TILE
         else:
             ends = False
@@ -261,23 +287,21 @@ def fold(
         g = np.float64(base[i])
         at = scroll[i]
         h = height[i]
-        if not (h > 0.0 and h < ABSURD):
-            h = runs[r, R_HEIGHT]
+        h = h if (h > 0.0) & (h < ABSURD) else runs[r, R_HEIGHT]
         p = page_h[i] if page_h.shape[0] else 0.0
         if p > 0.0 and p < np.inf:
             p = min(p, DEEPEST)
         else:
             p = 0.0 if f & VIEW_CHANGE else runs[r, R_PAGE]
         w = width[i] if width.shape[0] else 0.0
-        if not (w > 0.0 and w < np.inf):
-            w = runs[r, R_WIDTH]
+        w = w if (w > 0.0) & (w < np.inf) else runs[r, R_WIDTH]
         runs[r, R_MS] += dwell[i]
-        same = at == runs[r, R_SCROLL] and h == runs[r, R_HEIGHT] and p == runs[r, R_PAGE]
-        if f & VIEW_CHANGE or not (same and w == runs[r, R_WIDTH] and g == runs[r, R_BASE]):
-            _settle(r, band, runs, views, waiting, free, table, keys, used, counts, totals)
+        moved = (at != runs[r, R_SCROLL]) | (h != runs[r, R_HEIGHT]) | (p != runs[r, R_PAGE])
+        if moved | (w != runs[r, R_WIDTH]) | (g != runs[r, R_BASE]) | ((f & VIEW_CHANGE) != 0):
+            _settle(r, band, runs, views, waiting, free, table, keys, used, counts, near, totals)
             if f & NEW_VIEW:
                 if ends:
-                    _end(v, s, band, views, table, keys, used, counts, totals, heads, pool, pool_state)
+                    _end(v, s, band, views, table, keys, used, counts, near, totals, heads, pool, pool_state)
                 _begin(v, g, own, views)
             if p > 0.0:
                 first = views[v, V_FIRST]
@@ -322,7 +346,7 @@ def fold(
 @tight
 def leave(
     closing: Any, at: Any, band: Any, runs: Any, views: Any, waiting: Any, free: Any, table: Any, keys: Any, used: Any,
-    counts: Any, totals: Any,
+    counts: Any, near: Any, totals: Any,
 ) -> Any:  # fmt: skip
     """The stays of closing runs end, from `at` on. Returns (position, reason to make room)."""
     for n in range(at, closing.shape[0]):
@@ -331,7 +355,7 @@ def leave(
         if free[1] < 2:
             return n, NO_WAITING
         r = np.uint64(closing[n])
-        _settle(r, band, runs, views, waiting, free, table, keys, used, counts, totals)
+        _settle(r, band, runs, views, waiting, free, table, keys, used, counts, near, totals)
         runs[r, R_HEIGHT] = 0.0
         runs[r, R_WIDTH] = 0.0
         runs[r, R_BASE] = -1.0
@@ -341,7 +365,7 @@ def leave(
 @tight
 def close(
     closing: Any, at: Any, owners: Any, band: Any, views: Any, waiting: Any, free: Any, table: Any, keys: Any,
-    used: Any, counts: Any, totals: Any, heads: Any, pool: Any, pool_state: Any,
+    used: Any, counts: Any, near: Any, totals: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """Closing views end, of the sessions `owners`; the same return."""
     for n in range(at, closing.shape[0]):
@@ -355,7 +379,7 @@ def close(
             return n, NO_POOL
         if views[v, V_BUCKET] < 0.0 or views[v, V_WAITING] >= 0.0:
             bucket = np.float64(UNKNOWN) if views[v, V_BUCKET] < 0.0 else views[v, V_BUCKET]
-            if not _told(v, bucket, views, waiting, free, table, keys, used, counts, totals):
+            if not _told(v, bucket, views, waiting, free, table, keys, used, counts, near, totals):
                 return n, NO_TILE
-        _end(v, s, band, views, table, keys, used, counts, totals, heads, pool, pool_state)
+        _end(v, s, band, views, table, keys, used, counts, near, totals, heads, pool, pool_state)
     return closing.shape[0], DONE

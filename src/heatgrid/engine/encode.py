@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from heatgrid.engine.periods import Periods
 from heatgrid.engine.steps import codes_of_steps
 from heatgrid.words.errors import InputError, LimitError, nearest
 from heatgrid.words.events import NONE, Chunk, kind_of
+from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, USERS, is_bot, is_true, matcher
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.pages import page_key
 from heatgrid.words.plan import BUCKET_EDGES, Plan
@@ -62,15 +63,21 @@ class Needs:
                 wanted.append("scroll_y")
         if plan.scroll:
             wanted += ["viewport_w", "viewport_h", "page_h", "scroll_y", "y", "fixed"]
+        if plan.posthog_cells:
+            wanted += ["viewport_w", "x", "y", "fixed"]
+            if plan.frame == "viewport":
+                wanted.append("scroll_y")
         if plan.scroll or plan.frame == "viewport":
             wanted.append("frame")
         if "moves" in plan.maps or any(rule.counts == "move" for rule in plan.rules):
             wanted.append("pointer")
-        if "users" in plan.distinct or plan.retention:
+        if "users" in plan.distinct or plan.retention or plan.exclude_users:
             wanted.append("user")
         if "session" not in available and "user" not in available:
             wanted = [name for name in wanted if name not in ("tab", "view", "seq")]
         names = [name for name in dict.fromkeys((*wanted, *plan.by)) if name in available]
+        if not plan.keep_bots:
+            names += [name for name in (*AGENT_COLUMNS, *AUTOMATED_COLUMNS) if name in others and name not in names]
         points = {"x", "y"} <= available
         return cls(tuple(sorted(available | set(others))) if plan.dedupe == "rows" else tuple(names), points)
 
@@ -108,6 +115,11 @@ class Encoder:
         self.cohort_names = NameCodes()
         self.cohorts = Periods(plan.retention, plan.tz, self.ticks, self.cohort_names) if plan.retention else None
         self.pointers = NameCodes(str.lower, null=NONE)
+        self._left_out = [
+            (column, what, NameCodes(_word_of(test), column=column))
+            for column, what, test in _left_out(plan)
+            if column in has
+        ]
         self.touch_code = self.pointers.code("touch")
         self.frames = NameCodes(str.lower, null=NONE)
         self.element_code = self.frames.code("element")
@@ -153,6 +165,7 @@ class Encoder:
         index, lo, hi = self._session(get, n)
         if self.has_sessions:
             self.ledger.reject("session", int(columns.check_index(index, ok)))
+        self._leave_out(get, ok)
         if "count" in self._has:
             bad = columns.check_count(self._counts(get, n), fresh("weight"), ok)
             self.ledger.reject("count", int(bad))
@@ -190,6 +203,16 @@ class Encoder:
         self.ledger.reject("time", int(columns.check_time(out, bits, offset, *self._range, self._before, ok)))
         if len(out):
             self._before = int(out[-1])
+
+    def _leave_out(self, get: dict[str, pa.Array], ok: npt.NDArray[np.uint8]) -> None:
+        """Mark the rows of bots and of excluded users, so that they are neither counted nor rejected."""
+        for column, what, codes in self._left_out:
+            if column in get:
+                found = np.empty(len(ok), np.int32)
+                self._encode(codes, get[column], found)
+                out = (found == codes.find("True")) & (found >= 0) & (ok == 1)
+                ok[out] = 0
+                self.ledger.leave_out(what, int(out.sum()))
 
     def _session(
         self, get: dict[str, pa.Array], n: int
@@ -342,6 +365,21 @@ class Encoder:
         if len(bits):
             columns.fill_where_null(bits, offset, -MAX_TIME, out)
         return out
+
+
+def _left_out(plan: Plan) -> list[tuple[str, str, Callable[[str], bool]]]:
+    """(column, what its rows are, the test of a value) of all that a plan leaves out."""
+    out: list[tuple[str, str, Callable[[str], bool]]] = []
+    if plan.exclude_users:
+        out.append(("user", USERS, matcher(plan.exclude_users)))
+    if not plan.keep_bots:
+        out += [(column, BOTS, is_bot) for column in AGENT_COLUMNS]
+        out += [(column, BOTS, is_true) for column in AUTOMATED_COLUMNS]
+    return out
+
+
+def _word_of(test: Callable[[str], bool]) -> Callable[[str], str]:
+    return lambda raw: str(test(raw))
 
 
 def _comparable(column: pa.Array) -> pa.Array:

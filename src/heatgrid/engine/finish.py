@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from heatgrid.engine import friction
+from heatgrid.engine import friction, refuse
 from heatgrid.states.state import FRICTION_FIELDS, MAP_FIELDS, RULE_FIELDS, USAGE_FIELDS, Ints, State, Table
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.plan import BUCKETS, LAYERS
@@ -33,13 +33,16 @@ def usage_table(state: State, name: str) -> pa.Table:
         names = np.array(state.names[dim], object)
         columns[free_name(dim, columns, COUNTERS)] = pa.array(names[table.keys[kept, d]], pa.string())
     without = state.session_ids is None
+    off = NEEDS_SESSIONS if without else refuse.TIMED if refuse.untimed(state) else ()
+    if refuse.unheld(state, "views"):
+        off = (*off, "views")
     first = table.dims[0]
     for f, field in enumerate(table.fields):
         if field == "views" and first == "feature":
             continue
         values = pa.array(table.values[kept, f])
-        columns[field] = pa.nulls(len(kept), pa.int64()) if without and field in NEEDS_SESSIONS else values
-    found = percentiles(table)
+        columns[field] = pa.nulls(len(kept), pa.int64()) if field in off else values
+    found = percentiles(table) if "visits" not in off else np.full((len(table.keys), len(PERCENTILES)), -1)
     for p, percent in enumerate(PERCENTILES):
         values = found[kept, p]
         columns[f"p{percent}_ms"] = pa.array(values, pa.int64(), mask=values < 0)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from heatgrid.cpu.scroll import FOLD, PAGE, POSTHOG, REACH, SNOWPLOW
+from heatgrid.engine import refuse
 from heatgrid.engine.finish import UNLOCK, free_name, percentiles, visible_rows
 from heatgrid.states.state import Ints, State, Table
 from heatgrid.words.errors import UsageError, nearest
@@ -29,7 +30,7 @@ def missing(state: State) -> str | None:
     if lacking:
         options = " ".join(f"--map {name}=COLUMN" for name in lacking)
         return f"no column for {' and '.join(lacking)} ({options})"
-    return f"no sessions: {UNLOCK}" if state.session_ids is None else None
+    return f"no sessions: {UNLOCK}" if state.session_ids is None else refuse.refused(state).get("scroll")
 
 
 def scroll_table(state: State, show: str, by: bool = True, every: bool = True) -> pa.Table:
@@ -61,7 +62,8 @@ def scroll_table(state: State, show: str, by: bool = True, every: bool = True) -
         )  # fmt: skip
     tail = "".join(f"|{extra}" for extra in extras)
     pages = state.tables.get("scroll" + tail)
-    if pages is None or missing(state) is not None:
+    untimed = refuse.untimed(state) is not None
+    if pages is None or missing(state) is not None or (show == "attention" and untimed):
         dims = ("page", *(f"by:{name}" for name in state.plan.by if "segment" in extras), *extras[-1:])
         own = tuple(dim for dim in dims if dim != "segment")
         nothing = np.zeros((0, 3), np.int64)
@@ -69,6 +71,43 @@ def scroll_table(state: State, show: str, by: bool = True, every: bool = True) -
         return _named(state, pages, np.zeros(0, np.intp), _made(show, state, "", pages, np.zeros(0, np.intp))[1])
     rows, columns = _made(show, state, tail, pages, visible_rows(state, pages))
     return _named(state, pages, rows, columns)
+
+
+def cells_missing(state: State) -> str | None:
+    """Why there are no cells of PostHog's in a state whose plan asks for them."""
+    lacking = [name for name in ("x", "y", "viewport_w") if name not in state.has]
+    if lacking:
+        return f"no column for {' and '.join(lacking)} ({' '.join(f'--map {name}=COLUMN' for name in lacking)})"
+    if state.plan.min_sessions > 1:
+        return "sessions are not counted in these cells, so that none could be withheld (--min-sessions 0)"
+    return None
+
+
+def cells_table(state: State, by: bool = True, every: bool = True) -> pa.Table:
+    """Clicks as PostHog keeps them: page, segments and period where asked for, fixed, x (share of the window, to two
+    decimals), y (px), clicks. Empty where the source cannot give them.
+
+    Errors: UsageError HG1523 (the plan does not count them).
+    """
+    if not state.plan.posthog_cells:
+        raise UsageError(
+            "the plan does not count PostHog's cells", code="HG1523", where="posthog_cells",
+            hint="posthog_cells=True in the plan, heatgrid map --cells posthog",
+        )  # fmt: skip
+    split = (by and bool(state.plan.by)) or (every and state.plan.every is not None)
+    names = [name for name in state.tables if name.partition("|")[0] == "posthog_cells"]
+    table = state.tables.get(max(names, key=len) if names and split else "posthog_cells")
+    if table is None or cells_missing(state):
+        table = Table(
+            ("page",), ("clicks",), np.zeros((0, 4), np.int64), np.zeros((0, 1), np.int64), np.zeros((0, 3), np.int64)
+        )
+    out: dict[str, Any] = {}
+    for d, dim in enumerate(table.dims):
+        named = np.array(state.names.get(dim, []), object)
+        out[free_name(dim, out, ("fixed", "x", "y", "clicks"))] = pa.array(named[table.keys[:, d]], pa.string())
+    fixed, share, y = table.keys[:, -3:].T
+    out |= {"fixed": pa.array(fixed == 1), "x": pa.array(share / 100.0), "y": pa.array(y * 16)}
+    return pa.table({**out, "clicks": pa.array(table.values[:, 0])})
 
 
 def _made(show: str, state: State, tail: str, pages: Table, kept: Any) -> tuple[Any, dict[str, pa.Array]]:
@@ -128,7 +167,11 @@ def _pages(state: State, tail: str, pages: Table, kept: Any) -> dict[str, pa.Arr
     out |= {f"fold_{name}": ints(px[name], px[name] < 0) for name in ("p10", "p50", "p90")}
     out |= {"clicks": ints(clicks), "below": ints(below)}
     out["below_share"] = share(below / np.maximum(clicks, 1), clicks == 0)
-    return out | {"seen_ms": ints(seen), "growing": ints(growing), "unseen": ints(unseen)}
+    return out | {
+        "seen_ms": ints(seen, np.full(n, refuse.untimed(state) is not None)),
+        "growing": ints(growing),
+        "unseen": ints(unseen),
+    }
 
 
 def _groups(pages: Table, kept: Any, other: Table) -> Iterator[tuple[int, Ints, Ints]]:

@@ -16,6 +16,7 @@ from heatgrid.engine.measures.friction import Friction
 from heatgrid.engine.measures.funnel import Funnel
 from heatgrid.engine.measures.journeys import Journeys
 from heatgrid.engine.measures.maps import MapMeasure
+from heatgrid.engine.measures.posthog import PosthogCells
 from heatgrid.engine.measures.retention import Retention
 from heatgrid.engine.measures.scroll import Scroll
 from heatgrid.engine.measures.usage import Usage
@@ -67,8 +68,10 @@ class Fold:
         self.funnels = [Funnel(plan, encoder, self._ms)] if plan.funnel_steps and encoder.has_sessions else []
         self.retentions = [Retention(encoder.has_users)] if plan.retention else []
         self.scrolls = self._scrolls()
+        self.cells = self._cells()
         measures = (
-            *self.usages, *self.maps, *self.frictions, *self.journeys, *self.funnels, *self.retentions, *self.scrolls
+            *self.usages, *self.maps, *self.frictions, *self.journeys, *self.funnels, *self.retentions, *self.scrolls,
+            *self.cells,
         )  # fmt: skip
         self._crew = Crew(min(len(measures), threads - 1))
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
@@ -79,6 +82,7 @@ class Fold:
             *map(self._crew.hire, self.scrolls),
         ]  # fmt: skip
         self._retention_crew = [self._crew.hire(measure) for measure in self.retentions]
+        self._cell_crew = [self._crew.hire(measure) for measure in self.cells]
         if self.sessions is not None:
             members: list[Closer] = [
                 *self._usage_crew, *self._map_crew, *self._friction_crew, *self._journey_crew,
@@ -114,6 +118,12 @@ class Fold:
             return []
         click, groupings = self.encoder.kinds.code("click"), self._groupings()
         return [Scroll(self.plan, extra, click) for extra in dict.fromkeys((groupings[0], groupings[-1]))]
+
+    def _cells(self) -> list[PosthogCells]:
+        if not self.plan.posthog_cells or not {"x", "y", "viewport_w"} <= self.encoder.columns:
+            return []
+        groupings = self._groupings()
+        return [PosthogCells(extra) for extra in dict.fromkeys((groupings[0], groupings[-1]))]
 
     def _frictions(self) -> list[Friction]:
         """One measure of all rules that the source has the columns for, or none."""
@@ -209,6 +219,8 @@ class Fold:
             journey.tell(journey.measure.fold, block, order, ready)
         for retention in self._retention_crew:
             retention.tell(retention.measure.fold, block, order, ready)
+        for cells in self._cell_crew:
+            cells.tell(cells.measure.fold, block, order, ready, self.encoder.kinds.find("click"))
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
@@ -255,6 +267,10 @@ class Fold:
             tables |= funnel.tables()
         for measure in self.scrolls:
             tables |= measure.tables(dims, decode)
+        for cells in self.cells:
+            tables["|".join(("posthog_cells", *cells.extra))] = cells.table(dims, decode)
+        if self.cells:
+            ledger.measures["posthog cells"] = self.cells[0].points
         if self.scrolls:
             ledger.measures["scroll"] = self.scrolls[0].points()
         tables |= {f"transitions|{j.thing}s": j.transitions.table(j.thing) for j in self.journeys if j.transitions}

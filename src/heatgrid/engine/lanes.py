@@ -66,11 +66,14 @@ def run_plan(
     if order not in ORDERS:
         raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
     started = time.perf_counter()
+    plan, fitted = source.evidence.fit(plan)
     run = _Run(source, plan, threads, progress, max_open, block_rows)
     state, lane, notes = run.go(order)
+    notes[:0] = fitted
     if {"x", "y"} <= set(source.columns) and "kind" not in source.columns:
         notes.append("no column for kind: every row with a point counts as a click")
     state.inputs = source.inputs
+    state.evidence = source.evidence.as_dict()
     state.has = tuple(sorted(source.columns))
     state.ledger.check()
     return Outcome(state, lane, time.perf_counter() - started, notes)
@@ -248,6 +251,7 @@ def _ranked(source: Source) -> bool:
 def _add_run_ledger(state: State, ledger: Ledger) -> None:
     state.ledger.read += ledger.read
     state.ledger.filtered += ledger.filtered
+    state.ledger.left_out |= ledger.left_out
     for reason, count in ledger.rejected.items():
         state.ledger.reject(reason, count)
 

@@ -104,6 +104,7 @@ def map_picture(
 
 def map_title(meta: dict[str, object]) -> str:
     """Page and layer, as the picture's heading."""
+    meta = {**meta, "layer": meta.get("told") or meta.get("layer")}
     parts = [str(meta[key]) for key in ("page", "layer") if meta.get(key) not in (None, "")]
     if meta.get("fixed"):
         parts.append("fixed elements")

@@ -133,7 +133,7 @@ def write_report(
             features=heat.features if "features" in heat.plan.tables else None,
             pages=heat.pages if "pages" in heat.plan.tables else None,
             notes=_off(heat.plan, heat.summary),
-            funnel=heat.funnel if heat.plan.funnel_steps and heat.summary.get("sessions") is not None else None,
+            funnel=heat.funnel if heat.plan.funnel_steps and _counts(heat, "funnel") else None,
             rules=heat.rules if heat.plan.friction else None,
             friction=heat.friction if heat.plan.friction else None,
             scroll=heat.scroll if heat.plan.scroll else None,
@@ -205,23 +205,25 @@ def _matrices(heat: Result) -> Iterator[Matrix]:
         for column in heat.plan.by:
             yield heat.matrix(rows=rows, columns=column, values=values if len(heat.plan.by) == 1 else "events")
 
-    if not counted:
-        return
-    for of in heat.plan.transitions:
+    for of in heat.plan.transitions if _counts(heat, "transitions") else ():
         yield heat.transition_matrix(of)
-    for of in heat.plan.paths:
+    for of in heat.plan.paths if _counts(heat, "paths") else ():
         yield heat.steps_of(of)
+
+
+def _counts(heat: Result, what: str) -> bool:
+    """Whether a journey of the plan could be counted: there are sessions, and their rows have times of their own."""
+    return heat.summary.get("sessions") is not None and what not in heat.summary.get("refused", {})
 
 
 def _journeys(heat: Result, funnel: pa.Table | None) -> Iterator[tuple[str, pa.Table]]:
     """Tables of journeys that are files beside the page."""
     if funnel is not None:
         yield "funnel", funnel
-    if heat.summary.get("sessions") is not None:
-        for of in heat.plan.transitions:
-            yield f"transitions-{of}", heat.transitions_of(of)
-        for of in heat.plan.paths:
-            yield f"paths-{of}", heat.paths_of(of, top=MOST_PATHS)
+    for of in heat.plan.transitions if _counts(heat, "transitions") else ():
+        yield f"transitions-{of}", heat.transitions_of(of)
+    for of in heat.plan.paths if _counts(heat, "paths") else ():
+        yield f"paths-{of}", heat.paths_of(of, top=MOST_PATHS)
 
 
 def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:

@@ -87,6 +87,8 @@ class State:
     inputs: list[dict[str, object]] = field(default_factory=list)
     has: tuple[str, ...] = ()
     """Canonical columns the input had, so that a missing metric can name what would unlock it."""
+    evidence: dict[str, object] = field(default_factory=dict)
+    """What the source declared (words.evidence)."""
     metrics_version: int = METRICS_VERSION
     paths: dict[str, Paths] = field(default_factory=dict)
 

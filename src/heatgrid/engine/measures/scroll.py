@@ -12,8 +12,12 @@ from heatgrid.engine.block import Array, Block
 from heatgrid.engine.pairs import Pairs
 from heatgrid.engine.sets import Sets
 from heatgrid.states.state import BAND_FIELDS, SCROLL_FIELDS, Table
+from heatgrid.words.errors import LimitError
 from heatgrid.words.ledger import Points
 from heatgrid.words.plan import BUCKETS, Plan
+
+MOST_KEYS = 1 << 22
+"""As many as there may be maps of one layer; the counters of a key are 0.6 kB and what was hit."""
 
 
 class Scroll:
@@ -34,6 +38,7 @@ class Scroll:
         self._used = np.zeros(1, np.int64)
         self._counts = np.zeros((4096, scroll.TILE), np.int64)
         self._totals = np.zeros((64, scroll.TOTALS), np.int64)
+        self._near = np.zeros((64, scroll.NEAR), np.int32)
 
     def resize(self, slots: int, runs: int, views: int) -> None:
         self._sets.resize(slots)
@@ -43,8 +48,8 @@ class Scroll:
         self._views[n:, scroll.V_BASE] = -1
 
     @property
-    def _counters(self) -> tuple[Array, Array, Array, Array, Array]:
-        return self._table, self._keys, self._used, self._counts, self._totals
+    def _counters(self) -> tuple[Array, Array, Array, Array, Array, Array]:
+        return self._table, self._keys, self._used, self._counts, self._near, self._totals
 
     def fold(self, block: Block, order: Array, ready: int) -> None:
         c = block.columns
@@ -54,8 +59,15 @@ class Scroll:
             pairs.encode(base, c[name], out)
             base = out
         need = (int(base.max(initial=-1)) + 1) * len(BUCKETS)
+        if need > MOST_KEYS:
+            raise LimitError(
+                "too many pages to count scrolls for", code="HG4105", where="by / every / page", value=f"{need:,}",
+                expected=f"at most {MOST_KEYS:,} of pages, segments, periods and widths",
+                hint="fewer segments, or rules that group pages",
+            )  # fmt: skip
         if need > len(self._totals):
-            self._totals = _longer(self._totals, max(need, 2 * len(self._totals)))
+            need = max(need, 2 * len(self._totals))
+            self._totals, self._near = _longer(self._totals, need), _longer(self._near, need)
         at, reason = 0, scroll.NO_TILE
         while reason != scroll.DONE:
             heads, pool, state = self._sets.arrays
