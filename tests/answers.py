@@ -34,7 +34,7 @@ def run_engine(data, fields, shape=None, *, shapes=None, **options) -> Heat:
 
 CANONICAL = {
     "time", "seq", "session", "user", "account", "tab", "view", "page", "kind", "x", "y", "fixed", "pointer",
-    "viewport_w", "scroll_y", "feature", "count", "event_id",
+    "viewport_w", "viewport_h", "page_h", "scroll_y", "frame", "feature", "count", "event_id",
 }  # fmt: skip
 
 
@@ -70,7 +70,9 @@ def of_oracle(data, fields) -> dict:
 
 def of_heat(heat) -> dict:
     plan = {name: getattr(heat.plan, name) for name in ("by", "every", "tables", "maps")}
-    summary = {k: v for k, v in heat.summary.items() if k not in ("lane", "seconds", "notes", "frame", "events")}
+    summary = {
+        k: v for k, v in heat.summary.items() if k not in ("lane", "seconds", "notes", "refused", "frame", "events")
+    }
     summary["rows"] = heat.summary["events"]
     tables, maps = {}, {}
     for by, every in groupings(plan):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from heatgrid.engine import finish, finish_journeys, friction, others
+from heatgrid.engine import finish, finish_journeys, finish_scroll, friction, others, refuse
 from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -79,6 +79,7 @@ class Heat:
             "frame": f"{state.plan.frame} (assumed)" if state.plan.frame == "page" else state.plan.frame,
             "lane": self.lane,
             "seconds": self.seconds,
+            "refused": self.refused,
             "notes": [*self.notes, *others.notes(self.state), *self.refusals()],
         }
 
@@ -89,6 +90,32 @@ class Heat:
         tables = [self.state.tables.get("pages"), self.state.tables.get("features")]
         ids = next((t.ids for t in tables if t is not None and t.ids is not None), None)
         return None if ids is None else len(np.unique(ids[:, 1:], axis=0))
+
+    @cached_property
+    def refused(self) -> dict[str, str]:
+        """Metrics of the plan that this source cannot give: what it lacks, and what would unlock it."""
+        state, has, plan = self.state, set(self.state.has), self.plan
+        without = f"no sessions: {finish.UNLOCK}" if state.session_ids is None else None
+        out: dict[str, str] = {}
+        if "maps" not in state.maps:
+            lacking = [name for name in ("x", "y") if name not in has]
+            why = f"no column for {' and '.join(lacking)} ({' '.join(f'--map {name}=COLUMN' for name in lacking)})"
+            out |= dict.fromkeys(plan.maps, why)
+        if without:
+            journeys = [name for name in ("transitions", "paths", "funnel") if getattr(plan, name)]
+            out |= dict.fromkeys(("sessions", "views", "dwell", "visits", *journeys), without)
+        if "features" in plan.tables and "feature" not in has and not plan.area_list:
+            out["features"] = "no column for feature (--map feature=COLUMN, or --areas FILE with x and y)"
+        if plan.posthog_cells and (unseen := finish_scroll.cells_missing(state)):
+            out["posthog_cells"] = unseen
+        if plan.exclude_users and "user" not in has:
+            out["exclude_users"] = "no column for user (--map user=COLUMN)"
+        if "user" not in has:
+            wanted = [*(["retention"] if plan.retention else []), *plan.distinct]
+            out |= dict.fromkeys(wanted, "no column for user (--map user=COLUMN)")
+        if plan.scroll and (unseen := finish_scroll.missing(state)):
+            out |= dict.fromkeys(("scroll", "attention"), unseen)
+        return refuse.refused(state) | out | friction.refused(state)
 
     def refusals(self) -> list[str]:
         """What this input cannot give, and the column or option that would unlock it."""
@@ -107,9 +134,16 @@ class Heat:
             out.append(f"duplicates are not looked for: event ids are compared within a session; {finish.UNLOCK}")
         if self.plan.retention and "user" not in has:
             out.append("retention is off: no column for user (--map user=COLUMN)")
+        if self.plan.exclude_users and "user" not in has:
+            out.append("users are not left out: no column for user (--map user=COLUMN)")
         if "users" in self.plan.distinct and "user" not in has:
             out.append("distinct users are off: no column for user (--map user=COLUMN)")
-        return out + friction.refusals(self.state)
+        unseen = finish_scroll.missing(self.state) if self.plan.scroll else None
+        if unseen is not None and "scroll" not in refuse.refused(self.state):
+            out.append(f"scroll and attention are off: {unseen}")
+        if self.plan.posthog_cells and (unseen := finish_scroll.cells_missing(self.state)):
+            out.append(f"PostHog's cells are off: {unseen}")
+        return out + refuse.lines(self.state) + friction.refusals(self.state)
 
     # ---- tables
 
@@ -194,6 +228,7 @@ class Heat:
         for part in (table, totals):
             if values not in part.column_names or (part.num_rows and part[values].null_count):
                 need = "--distinct users and a user column" if values == "users" else finish.UNLOCK
+                need = refuse.untimed(self.state) or need if values == "dwell_ms" else need
                 raise UsageError(f"{values} were not counted", code="HG1504", where="values", hint=f"needs {need}")
         if self.plan.min_sessions > 1:
             # a row that is withheld in the totals is withheld here, or it could be told from them
@@ -222,6 +257,43 @@ class Heat:
             sessions=table["sessions"].to_pylist() if counted and len(self.plan.by) <= 1 else None,
             n=self.state.totals["sessions"] if counted else None,
         )
+
+    # ---- scroll and attention
+
+    @cached_property
+    def scroll(self) -> pa.Table:
+        """One row a page and width bucket: views, sessions, height, how far they reach, folds, clicks below the fold.
+
+        Errors: UsageError HG1520 if the plan does not count scrolls.
+        """
+        return self.scroll_of("pages", by=False, every=False)
+
+    @cached_property
+    def reach(self) -> pa.Table:
+        """By page, width bucket and y (px): the views and sessions that saw it."""
+        return self.scroll_of("reach", by=False, every=False)
+
+    @cached_property
+    def attention(self) -> pa.Table:
+        """By page, width bucket and y (px): how long it was in the window."""
+        return self.scroll_of("attention", by=False, every=False)
+
+    @cached_property
+    def posthog_cells(self) -> pa.Table:
+        """Clicks in PostHog's cells: page, (segments, period,) fixed, x (share of the window), y (px), clicks.
+
+        Errors: UsageError HG1523 if the plan does not count them.
+        """
+        return finish_scroll.cells_table(self.state)
+
+    def scroll_of(self, show: str = "pages", by: bool = True, every: bool = True) -> pa.Table:
+        """pages, reach, attention, snowplow or posthog: the tables of ``engine.finish_scroll.scroll_table``."""
+        table = finish_scroll.scroll_table(self.state, show, by, every)
+        keys = [(name, "ascending") for name in table.column_names[: table.column_names.index("bucket") + 1]]
+        if show == "pages":
+            first = [] if len(keys) > 2 else [("views", "descending")]
+            return table.sort_by([*first, *keys])
+        return table.sort_by([*keys, (table.column_names[len(keys)], "ascending")])
 
     # ---- journeys
 
@@ -373,6 +445,7 @@ class Heat:
         sessions = int(maps.values[rows, 1].sum()) if one else None
         meta |= {
             "layer": layer,
+            "told": self._told(layer),
             "events": int(maps.values[rows, 0].sum()),
             "sessions": sessions,
             "viewport_w": widest or None,
@@ -390,6 +463,11 @@ class Heat:
             unit="sessions" if value == "sessions" else layer,
             meta=meta,
         )
+
+    def _told(self, layer: str) -> str | None:
+        """What a layer is called where its rows are not what its name says."""
+        told = refuse.evidence(self.state)
+        return f"pointer rests >= {told.moves_ms:,} ms" if layer == "moves" and told.moves == "rest" else None
 
     def _pick(self, maps: Maps, rows: Any, dim: str, wanted: str | None, layer: str) -> tuple[Any, str]:
         """Rows whose dimension has the wanted name; None is allowed where there is only one."""
@@ -423,6 +501,32 @@ class Heat:
 
             options.setdefault("smooth", smooth)
         return map_picture(self.map(**chosen), path, ledger=self.ledger, **options)
+
+    def scroll_picture(
+        self, path: str | os.PathLike[str], *, page: str | None = None, bucket: str | None = None, **options: Any
+    ) -> Path:
+        """Draw reach and attention of a page as a PNG, of the one with the most views unless another is named.
+
+        options : those of ``outputs.scroll_pictures.scroll_picture``. Errors: UsageError HG1520 (the plan does not
+        count scrolls), HG1522 (no view of this page and bucket).
+        """
+        from heatgrid.outputs.scroll_pictures import scroll_picture
+
+        rows = [row for row in self.scroll.to_pylist() if row["views"]]
+        pages = sorted({row["page"] for row in rows})
+        chosen = [row for row in rows if page in (None, row["page"]) and bucket in (None, row["bucket"])]
+        if not chosen:
+            off = finish_scroll.missing(self.state)
+            raise UsageError(
+                "there is no scroll to draw", code="HG1522", where="page / bucket", value=f"{page}, {bucket}",
+                expected="a page with views", hint=off or nearest(page or "", pages),
+            )  # fmt: skip
+        row = max(chosen, key=lambda row: row["views"])
+        mine = (pc.field("page") == row["page"]) & (pc.field("bucket") == row["bucket"])
+        footer = [*self.ledger.lines()[:1], f"min_sessions {self.plan.min_sessions}"]
+        return scroll_picture(
+            row, self.reach.filter(mine), self.attention.filter(mine), path, **{"footer": footer} | options
+        )
 
     def funnel_picture(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Draw the funnel as a PNG: the arguments of ``outputs.funnel_pictures.funnel_picture``."""

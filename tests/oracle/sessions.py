@@ -293,12 +293,15 @@ class _Reader:
         tabs = {}  # tab -> what is known of it now
         for row in rows:
             tab = tabs.setdefault(row.get("tab"), {"view": None, "hidden": False, "scroll": 0.0, "events": []})
-            if finite(row.get("scroll_y")):
-                tab["scroll"] = float(row["scroll_y"])
-            event = self._event(row, tab["scroll"])
+            event = self._event(row)
             event["session"] = number
             event["view"] = self._view(row, event, tab, views)
             event["opens"] = not event["view"]["events"]
+            if event["opens"]:  # a new page begins at its top
+                tab["scroll"] = 0.0
+            if finite(row.get("scroll_y")) and not of_container(row, event):
+                tab["scroll"] = float(row["scroll_y"])
+            self._place(row, event, tab["scroll"])
             event["view"]["events"].append(event)
             if event["kind"] == "hidden":
                 tab["hidden"] = True
@@ -328,19 +331,15 @@ class _Reader:
         return current
 
     def _row_alone(self, row) -> None:
-        scroll = float(row["scroll_y"]) if finite(row.get("scroll_y")) else 0.0
-        event = self._event(row, scroll)
+        event = self._event(row)
+        knows = finite(row.get("scroll_y")) and not of_container(row, event)
+        self._place(row, event, float(row["scroll_y"]) if knows else 0.0)
         event.update(session=None, view={"page": event["page"], "events": [event]}, opens=False)
         self.events.append(event)
 
-    def _event(self, row, scroll) -> dict:
+    def _event(self, row) -> dict:
         plan = self.plan
         page = page_of(row.get("page"), plan["url_rules"]) if "page" in self.columns else ALL
-        fixed = bool(row.get("fixed"))
-        x, y = row.get("x"), row.get("y")
-        point = None
-        if finite(x) and finite(y):
-            point = (float(x), float(y) + scroll if plan["frame"] == "viewport" and not fixed else float(y))
         width = row.get("viewport_w") if known_width(row.get("viewport_w")) else None
         event = {
             "time": row["time"],
@@ -348,8 +347,8 @@ class _Reader:
             "kind": self.only_kind or kind_of(row["kind"], plan["kinds"]),
             "page": page,
             "page_key": NONE if page is None else page,
-            "fixed": fixed,
-            "point": point,
+            "row": row,
+            "fixed": bool(row.get("fixed")),
             "width": width,
             "touch": str(row.get("pointer")).lower() == "touch",
             "weight": 1 if row.get("count") is None else int(row["count"]),
@@ -358,11 +357,19 @@ class _Reader:
             "period": period_of(row["time"], self.unit, plan["every"], plan["tz"]),
             "dwell": 0,
         }
-        feature = row.get("feature")
-        event["feature"] = self._area(event) if feature is None else str(feature)
         if self.has_sessions:
             self.events.append(event)
         return event
+
+    def _place(self, row, event, scroll) -> None:
+        """Its point on the page, and the feature there."""
+        x, y = row.get("x"), row.get("y")
+        moves = self.plan["frame"] == "viewport" and not event["fixed"]
+        event["scroll"] = scroll
+        event["point_y"] = float(y) + scroll * moves if finite(y) else None
+        event["point"] = (float(x), float(y) + scroll * moves) if finite(x) and finite(y) else None
+        feature = row.get("feature")
+        event["feature"] = self._area(event) if feature is None else str(feature)
 
     def _area(self, event) -> str | None:
         best = None
@@ -373,6 +380,11 @@ class _Reader:
             if best is None or size < best[0]:
                 best = (size, area["name"])
         return None if best is None else best[1]
+
+
+def of_container(row, event) -> bool:
+    """A scroll in an element's own frame."""
+    return event["kind"] == "scroll" and str(row.get("frame")).lower() == "element"
 
 
 def _holds(area, event) -> bool:

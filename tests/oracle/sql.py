@@ -211,3 +211,39 @@ def rage(source, rule) -> str:
       flagged AS (SELECT *, {ends} AS flag FROM held WINDOW {here})
       SELECT coalesce(page, '(none)'), coalesce(feature, '(none)'), count(*), count(DISTINCT session)
       FROM flagged WHERE flag GROUP BY ALL"""
+
+
+def scroll(source, has, *, band=16, heights=(0, 800, 1600), idle_ms=30_000, ticks_per_second=None) -> tuple[str, str]:
+    """Two queries: page, bucket, level (reach // band), views, sessions that reach into it, no farther; and page, ms
+    that each of ``heights`` was in the window. Rows tell scroll_y and page_h; a missing viewport_h is the last."""
+    place = ", ".join(["time", *_tie(has)])
+    columns = f"""{place}, CAST(scroll_y AS DOUBLE) AS scroll_y, CAST(page_h AS DOUBLE) AS page_h, viewport_h,
+                   CASE WHEN viewport_w > 0 THEN viewport_w END AS width"""
+    windows = f"""last_value(CASE WHEN viewport_h > 0 THEN viewport_h END IGNORE NULLS) OVER upto AS high,
+                   least(lead(ms) OVER here - ms, CASE WHEN lead(ms) OVER here IS NOT NULL THEN {idle_ms} END) AS step,
+                   last_value(CASE WHEN kind = 'hidden' THEN true WHEN kind IN {WAKING} THEN false END IGNORE NULLS)
+                     OVER upto AS hidden"""
+    placed = _placed(source, has, columns, ticks_per_second, windows)
+    order = _order(has)
+    reach = f"""{placed},
+          numbered AS (
+            SELECT *, sum(CAST(opens AS INTEGER)) OVER (
+                     PARTITION BY session, tab ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS view_of
+            FROM placed),
+          views AS (
+            SELECT session, tab, view_of, coalesce(first(page ORDER BY {order}), '(none)') AS page,
+                   first(width ORDER BY {order}) FILTER (width IS NOT NULL) AS width,
+                   max(least(scroll_y + high, page_h)) AS reach
+            FROM numbered GROUP BY ALL HAVING reach IS NOT NULL),
+          placed_views AS (
+            SELECT session, page, {BUCKET} AS bucket, CAST(floor(reach / {band}) AS BIGINT) AS level FROM views),
+          farthest AS (SELECT session, page, bucket, max(level) AS level FROM placed_views GROUP BY ALL)
+          SELECT page, bucket, level, sum(views), sum(sessions) FROM (
+            SELECT page, bucket, level, count(*) AS views, 0 AS sessions FROM placed_views GROUP BY ALL
+            UNION ALL SELECT page, bucket, level, 0, count(*) FROM farthest GROUP BY ALL)
+          GROUP BY ALL"""
+    seen = ", ".join(
+        f"CAST(coalesce(sum(step) FILTER (scroll_y <= {y} AND {y} < scroll_y + high), 0) AS BIGINT)" for y in heights
+    )
+    attention = f"{placed} SELECT coalesce(page, '(none)'), {seen} FROM placed WHERE hidden IS NOT TRUE GROUP BY 1"
+    return reach, attention

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import heatgrid
-from heatgrid.cli import bench, demo, doctor, friction, journeys, maps, plan, report, states, tables
+from heatgrid.cli import bench, demo, doctor, friction, journeys, maps, plan, report, scroll, states, tables
 from heatgrid.cli.options import is_of, spread
 from heatgrid.cli.text import put
 
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "paths": journeys.paths,
     "funnel": journeys.funnel,
     "friction": friction.friction,
+    "scroll": scroll.scroll,
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,
@@ -39,7 +40,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 _HEADINGS = (
-    "Input", "Dump", "Bench", "Result", "Table", "Journey", "Which", "Looks", "Reading", "Counting", "Running",
+    "Input", "Dump", "Bench", "Result", "Table", "Journey", "Which", "Depth", "Looks", "Reading", "Counting",
+    "Running",
     "Common",
 )  # fmt: skip
 

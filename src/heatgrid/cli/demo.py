@@ -47,7 +47,7 @@ def demo(*, dump: Dump, common: Common) -> None:
     if not common.quiet:
         say(f"made {dump.rows:,} events in {time.monotonic() - started:.1f} s: {clean(path)}")
         say("planted: " + ", ".join(planted(counts)))
-    heat = heat_of([path], Reading(), Counting(), Running(), common, maps=LAYERS, every=PERIOD)
+    heat = heat_of([path], Reading(), Counting(), Running(), common, maps=LAYERS, every=PERIOD, scroll=True)
     index = heat.report(os.path.join(dump.out, REPORT))
     if common.json:
         summary.as_json("demo", heat, events=path, path=str(index), planted=counts)

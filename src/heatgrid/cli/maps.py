@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
+from heatgrid.cli.tables import deliver
 from heatgrid.cli.text import clean, say
 from heatgrid.cli.values import one_of, pairs
 from heatgrid.cli.work import heat_of, need, rules_of
@@ -31,6 +32,7 @@ class Which:
     fixed: bool = opt("--fixed", "", "The layer of sticky targets, in window px.", False)
     period: str | None = opt("--period", "START", "Which period, with --every.")
     segment: list[str] = opt("--segment", "COLUMN=VALUE", "Which segment, with --by.", list)
+    cells: str | None = opt("--cells", "posthog", "The clicks in PostHog's cells instead, as a table (-o FILE.csv).")
     values: str = opt("--values", "NAME", "events, or sessions (each once a cell) [events].", "events")
 
 
@@ -66,6 +68,12 @@ def map_(
 
     path = need(result.out, "--out", "heatgrid map EVENTS -o map.png")
     rules = rules_of(counting)
+    if which.cells is not None:
+        one_of(which.cells, "--cells", ("posthog",))
+        heat = heat_of(events, reading, counting, running, common, maps=(), tables=(), posthog_cells=True)
+        cells = heat.posthog_cells
+        deliver("map", heat, cells if which.page is None else cells.filter(_on(which.page)), common, result)
+        return
     _check(which, looks, rules)
     drawn = which.layer in LAYERS
     if not drawn:
@@ -94,6 +102,12 @@ def map_(
     if common.json and path != "-":
         summary.as_json("map", heat, path=path, map={name: choice for name, choice in chosen.items() if choice})
     summary.tell(heat, common.quiet, None if path == "-" else path)
+
+
+def _on(page: str) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.field("page") == page
 
 
 def _check(which: Which, looks: Looks, rules: Sequence[str | Rule]) -> None:

@@ -48,6 +48,10 @@ class Reading:
     time_unit: str | None = opt("--time-unit", "s|ms|us|ns", "Unit of integer times [by their magnitude].")
     format: str = opt("--format", "NAME", "parquet, arrow, csv or ndjson [by name and content].", "auto")
     coerce: bool = opt("--coerce", "", "Text such as '12px' for a number rejects the row, not the run.", False)
+    evidence: list[str] = opt(
+        "--evidence", "NAME=VALUE", "What the source can tell: time_quality=flush:5000, moves=rest:500, quantum_px=16, "
+        "has=scroll,viewport.", list,
+    )  # fmt: skip
     on_error: str = opt(
         "--on-error", "raise|skip", "An unreadable file stops the run, or is left out and listed [raise].", "raise"
     )
@@ -83,6 +87,16 @@ class Counting:
     rules: str | None = opt("--rules", "FILE", "Own friction rules (TOML); --rule picks from them.")
     max_pages: int | None = opt("--max-pages", "N", "Pages beyond, by their events, are one row (other) [100000].")
     max_features: int | None = opt("--max-features", "N", "The same for features [100000].")
+    scroll: bool = opt(
+        "--scroll", "", "How far down views reach, and attention (heatgrid scroll does it by itself).", False
+    )
+    band: int | None = opt("--band", "PX", "Curves of scroll and attention are counted so many px apart [16].")
+    exclude_users: list[str] = opt(
+        "--exclude-users", "FILE|PATTERN", "Users to leave out: a name, *@example.com, or a file of such lines.", list
+    )
+    keep_bots: bool = opt(
+        "--keep-bots", "", "Count known bots (by a column of agents) and automated browsers too.", False
+    )
     min_sessions: int | None = opt("--min-sessions", "N", "Cells and rows of fewer sessions are withheld [0].")
 
 

@@ -36,6 +36,7 @@ def report(
         maps=names(counting.maps) or LAYERS,
         every=counting.every or PERIOD,
         transitions=names(counting.transitions) or JOURNEYS,
+        scroll=True,
     )
     index = heat.report(out)
     if common.json:

@@ -38,7 +38,7 @@ def _run(folder: Path, order: str = "auto", **plan: Any) -> Any:
 
 
 def _maps(folder: Path) -> None:
-    heat = _run(folder, maps=("clicks", "moves"), every="week", transitions=("pages",))
+    heat = _run(folder, maps=("clicks", "moves"), every="week", transitions=("pages",), scroll=True)
     heat.report(folder / "report")
 
 

@@ -50,6 +50,10 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
         "min_sessions": counting.min_sessions,
         "max_pages": counting.max_pages,
         "max_features": counting.max_features,
+        "scroll": counting.scroll or None,
+        "band": counting.band,
+        "exclude_users": tuple(counting.exclude_users),
+        "keep_bots": counting.keep_bots or None,
         "friction": rules_of(counting),
         "kinds": values.kinds(reading.kind),
         "tz": reading.tz,
@@ -85,6 +89,7 @@ def events_of(events: Sequence[str], reading: Reading) -> Events:
     return open_events(
         events[0] if len(events) == 1 else list(events), format=reading.format, map=mapping, where=reading.where,
         tz=reading.tz, time_unit=reading.time_unit, coerce=reading.coerce, on_error=reading.on_error,
+        evidence=reading.evidence or None,
     )  # fmt: skip
 
 

@@ -46,7 +46,8 @@ def scan(
     (codes), bucket (of the row's own viewport, -1 unknown), event (63-bit id, 0 = null), scroll, fixed.
     flag_of_kind: 1 pageview, 2 hidden, 4 waking. left: free slots, runs, views, retired so far.
     Out, by row: slot (final; DUPLICATE dropped), run, dwell (ms that belong to the row before in the run), flags,
-    view_row (where views have ids), bucket (of the view, -1 while unknown), y (+ scroll in the viewport frame);
+    view_row (where views have ids), bucket (of the view, -1 while unknown), scroll (of the tab, where the row names
+    none), y (+ scroll in the viewport frame);
     totals; kind_counts and bounds (first, last time) of the rows that are neither rejected nor dropped.
     Returns (position reached, reason).
     """
@@ -157,8 +158,12 @@ def scan(
             bucket[i] = width
 
         if scroll.shape[0]:
-            if scroll[i] == scroll[i]:
+            # a new page begins at its top; null, NaN and infinite carry on what was
+            if f & NEW_VIEW:
+                run_scroll[r] = 0.0
+            if abs(scroll[i]) < np.inf:
                 run_scroll[r] = scroll[i]
+            scroll[i] = run_scroll[r]
             if frame_viewport and not (fixed.shape[0] and fixed[i]):
                 y[i] += run_scroll[r]
 

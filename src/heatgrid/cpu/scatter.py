@@ -66,15 +66,15 @@ def sort_by_bits(keys: Any, other: Any, first: Any, last: Any, counts: Any) -> A
         for i in range(np.uint64(a.shape[0])):
             counts[(np.uint64(a[i]) >> bit) & np.uint64(DIGITS - 1)] += 1
         at = np.int64(0)
-        for d in range(np.uint64(DIGITS)):
-            n = counts[d]
-            counts[d] = at
+        for k in range(np.uint64(DIGITS)):
+            n = counts[k]
+            counts[k] = at
             at += n
         for i in range(np.uint64(a.shape[0])):
             key = a[i]
-            d = (np.uint64(key) >> bit) & np.uint64(DIGITS - 1)
-            b[np.uint64(counts[d])] = key
-            counts[d] += 1
+            digit = (np.uint64(key) >> bit) & np.uint64(DIGITS - 1)
+            b[np.uint64(counts[digit])] = key
+            counts[digit] += 1
         a, b = b, a
         rounds += 1
         bit += np.uint64(DIGIT_BITS)

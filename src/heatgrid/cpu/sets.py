@@ -15,6 +15,7 @@ from heatgrid.cpu.jit import fused, tight
 
 SMALLEST = 4
 CLASSES = 40
+VALUE_BITS = 20
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -43,9 +44,9 @@ def _give(pool: Any, pool_state: Any, offset: Any, size: Any) -> None:
 
 
 @tight
-def grow(pool: Any, pool_state: Any, heads: Any, s: Any) -> Any:
+def grow(pool: Any, pool_state: Any, heads: Any, s: Any, shift: Any) -> Any:
     """Move the set of s to a region of twice the size, or give it its first. Returns log2 of the new size, or -1 when
-    the pool must grow first.
+    the pool must grow first. A word's key is what stands above its lowest ``shift`` bits.
 
     A call, not put into its callers, which seldom reach it: with its copies (and those of the flush) the fold and the
     close of the tiles took 9.0 s to compile, without them 3.6 s with all they call.
@@ -61,7 +62,7 @@ def grow(pool: Any, pool_state: Any, heads: Any, s: Any) -> Any:
         for p in range(old, old + (np.int64(1) << size)):
             k = pool[p]
             if k != 0:
-                h = np.int64((np.uint64(k) * _GOLDEN) >> np.uint64(64 - bigger))
+                h = np.int64((np.uint64(k >> shift) * _GOLDEN) >> np.uint64(64 - bigger))
                 while pool[region + h] != 0:
                     h = (h + 1) & wide
                 pool[region + h] = k
@@ -76,7 +77,7 @@ def add(pool: Any, pool_state: Any, heads: Any, s: Any, key: Any) -> Any:
     """1: the key is new in the set of s, 0: it was there, -1: nothing done, the pool must grow first."""
     size = heads[s, 1]
     if size == 0 or heads[s, 2] * 4 >= (np.int64(3) << size):
-        size = grow(pool, pool_state, heads, np.int64(s))
+        size = grow(pool, pool_state, heads, np.int64(s), 0)
         if size < 0:
             return -1
     base = np.uint64(heads[s, 0])
@@ -101,6 +102,28 @@ def place(heads: Any, s: Any, key: Any) -> Any:
 def room_for_two(pool: Any, pool_state: Any, heads: Any, s: Any) -> Any:
     """Whether two keys can be added to the set of s without growing the pool."""
     return pool_state[0] + (np.int64(8) << max(heads[s, 1], np.int64(SMALLEST))) <= pool.shape[0]
+
+
+@fused
+def raise_to(pool: Any, pool_state: Any, heads: Any, s: Any, key: Any, value: Any) -> Any:
+    """A set of keys that carry a value, below 2^VALUE_BITS: what key had in that of s (-1: it is new); now it has the
+    larger one. There must be ``room_for_two``; the words of such a set are (key + 1) << VALUE_BITS | value."""
+    size = heads[s, 1]
+    if size == 0 or heads[s, 2] * 4 >= (np.int64(3) << size):
+        size = grow(pool, pool_state, heads, np.int64(s), VALUE_BITS)
+    base = np.uint64(heads[s, 0])
+    mask = (np.uint64(1) << np.uint64(size)) - np.uint64(1)
+    name = np.int64(key) + 1
+    at = (np.uint64(name) * _GOLDEN) >> np.uint64(64 - size)
+    while pool[base + at] != 0:
+        if pool[base + at] >> VALUE_BITS == name:
+            before = pool[base + at] & ((np.int64(1) << VALUE_BITS) - 1)
+            pool[base + at] = (name << VALUE_BITS) | max(before, np.int64(value))
+            return before
+        at = (at + np.uint64(1)) & mask
+    pool[base + at] = (name << VALUE_BITS) | np.int64(value)
+    heads[s, 2] += 1
+    return np.int64(-1)
 
 
 @tight

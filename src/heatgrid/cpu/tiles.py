@@ -82,8 +82,8 @@ def select(
 
 
 @fused
-def _tile(table: Any, keys: Any, used: Any, key: Any) -> Any:
-    """Row of the tile (map << 36 | tile), -1 if it is new and there is no room."""
+def tile_of(table: Any, keys: Any, used: Any, key: Any) -> Any:
+    """Row of the tile of this key (here: map << 36 | tile), -1 if it is new and there is no room."""
     mask = np.uint64(table.shape[0] - 1)
     h = spread(key) & mask
     while table[h] >= 0 and keys[np.uint64(table[h])] != key:
@@ -135,7 +135,7 @@ def locate(
         m = m * BUCKETS + b
         iy = cells[n] >> 32
         ix = cells[n] & 0xFFFFFFFF
-        row = _tile(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
+        row = tile_of(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
         if row < 0:
             return np.int64(n)
         maps[n] = m
@@ -182,7 +182,7 @@ def _flush(
         m = m0 * BUCKETS + bucket
         iy = waiting[entry, W_CELL] >> 32
         ix = waiting[entry, W_CELL] & 0xFFFFFFFF
-        row = _tile(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
+        row = tile_of(table, keys, used, (m << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
         if row < 0:
             reason = NO_TILE
         else:

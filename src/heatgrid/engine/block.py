@@ -17,7 +17,7 @@ DTYPES: dict[str, type] = {
     "fixed": np.uint8,
     "tab": np.int64, "view": np.int64, "event": np.int64, "user_lo": np.int64, "user_hi": np.int64,
     "session_lo": np.int64, "session_hi": np.int64, "weight": np.int64, "x": np.float64, "y": np.float64,
-    "width": np.float64, "scroll": np.float64,
+    "width": np.float64, "height": np.float64, "page_h": np.float64, "scroll": np.float64,
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from heatgrid.engine.periods import Periods
 from heatgrid.engine.steps import codes_of_steps
 from heatgrid.words.errors import InputError, LimitError, nearest
 from heatgrid.words.events import NONE, Chunk, kind_of
+from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, USERS, is_bot, is_true, matcher
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.pages import page_key
 from heatgrid.words.plan import BUCKET_EDGES, Plan
@@ -27,6 +28,11 @@ from heatgrid.words.plan import BUCKET_EDGES, Plan
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MAX_TIME = 2**62
 MOST_WEIGHT = 9.2e18
+NUMBERS = (
+    ("x", "x"), ("y", "y"), ("viewport_w", "width"), ("viewport_h", "height"), ("page_h", "page_h"),
+    ("scroll_y", "scroll"),
+)  # fmt: skip
+"""Columns of the source, and what a block calls them."""
 AHEAD = 2
 """Blocks that are encoded while one is folded."""
 
@@ -55,13 +61,23 @@ class Needs:
             wanted += ["x", "y", "fixed"]
             if plan.frame == "viewport":
                 wanted.append("scroll_y")
+        if plan.scroll:
+            wanted += ["viewport_w", "viewport_h", "page_h", "scroll_y", "y", "fixed"]
+        if plan.posthog_cells:
+            wanted += ["viewport_w", "x", "y", "fixed"]
+            if plan.frame == "viewport":
+                wanted.append("scroll_y")
+        if plan.scroll or plan.frame == "viewport":
+            wanted.append("frame")
         if "moves" in plan.maps or any(rule.counts == "move" for rule in plan.rules):
             wanted.append("pointer")
-        if "users" in plan.distinct or plan.retention:
+        if "users" in plan.distinct or plan.retention or plan.exclude_users:
             wanted.append("user")
         if "session" not in available and "user" not in available:
             wanted = [name for name in wanted if name not in ("tab", "view", "seq")]
         names = [name for name in dict.fromkeys((*wanted, *plan.by)) if name in available]
+        if not plan.keep_bots:
+            names += [name for name in (*AGENT_COLUMNS, *AUTOMATED_COLUMNS) if name in others and name not in names]
         points = {"x", "y"} <= available
         return cls(tuple(sorted(available | set(others))) if plan.dedupe == "rows" else tuple(names), points)
 
@@ -99,7 +115,14 @@ class Encoder:
         self.cohort_names = NameCodes()
         self.cohorts = Periods(plan.retention, plan.tz, self.ticks, self.cohort_names) if plan.retention else None
         self.pointers = NameCodes(str.lower, null=NONE)
+        self._left_out = [
+            (column, what, NameCodes(_word_of(test), column=column))
+            for column, what, test in _left_out(plan)
+            if column in has
+        ]
         self.touch_code = self.pointers.code("touch")
+        self.frames = NameCodes(str.lower, null=NONE)
+        self.element_code = self.frames.code("element")
         self.segments = [
             NameCodes(page_key if name == "page" and plan.url_rules else None, NONE, name) for name in plan.by
         ]
@@ -142,6 +165,7 @@ class Encoder:
         index, lo, hi = self._session(get, n)
         if self.has_sessions:
             self.ledger.reject("session", int(columns.check_index(index, ok)))
+        self._leave_out(get, ok)
         if "count" in self._has:
             bad = columns.check_count(self._counts(get, n), fresh("weight"), ok)
             self.ledger.reject("count", int(bad))
@@ -157,9 +181,11 @@ class Encoder:
             fresh("rank")[:] = chunk.rank
         if "seq" in self._has:
             fresh("seq")[:] = self._seq(get, n)
-        for source, name in (("x", "x"), ("y", "y"), ("viewport_w", "width"), ("scroll_y", "scroll")):
+        for source, name in NUMBERS:
             if source in self._has:
                 self._number(get, source, n, out=fresh(name))
+        if "scroll_y" in self._has and "frame" in self._has:
+            self._leave_out_containers(get, cols["kind"][lead:], cols["scroll"][lead:])
         if "viewport_w" in self._has:
             columns.width_buckets(cols["width"][lead:], self._edges, fresh("bucket"))
         if "fixed" in self._has:
@@ -177,6 +203,16 @@ class Encoder:
         self.ledger.reject("time", int(columns.check_time(out, bits, offset, *self._range, self._before, ok)))
         if len(out):
             self._before = int(out[-1])
+
+    def _leave_out(self, get: dict[str, pa.Array], ok: npt.NDArray[np.uint8]) -> None:
+        """Mark the rows of bots and of excluded users, so that they are neither counted nor rejected."""
+        for column, what, codes in self._left_out:
+            if column in get:
+                found = np.empty(len(ok), np.int32)
+                self._encode(codes, get[column], found)
+                out = (found == codes.find("True")) & (found >= 0) & (ok == 1)
+                ok[out] = 0
+                self.ledger.leave_out(what, int(out.sum()))
 
     def _session(
         self, get: dict[str, pa.Array], n: int
@@ -288,11 +324,21 @@ class Encoder:
                 f"the column for {name} does not hold numbers", code="HG2603", where=name, value=str(kind),
                 expected="integers or floats", hint="--coerce reads text as numbers and counts what fails as invalid",
             )  # fmt: skip
-        values = values_of(column)
-        if values.dtype not in (np.float32, np.float64):
-            values = values.astype(np.float64)
-        columns.copy_numbers(values, *bitmap(column), null, out)
+        values, bits = values_of(column), bitmap(column)
+        if values.dtype in (np.float32, np.float64):
+            columns.copy_numbers(values, *bits, null, out)
+            return out
+        # straight into the block: an array between the two is fresh pages each time
+        np.copyto(out, values)
+        if len(bits[0]):
+            columns.fill_where_null(*bits, np.float64(null).view(np.int64), out.view(np.int64))
         return out
+
+    def _leave_out_containers(self, get: dict[str, pa.Array], kind: Array, scroll: Array) -> None:
+        """A scroll in the frame of an element moves that container: it says nothing of where the page stands."""
+        frame = np.empty(len(kind), np.int32)
+        self._encode(self.frames, get.get("frame"), frame)
+        scroll[(frame == self.element_code) & (kind == self.kinds.find("scroll"))] = np.nan
 
     def _counts(self, get: dict[str, pa.Array], n: int) -> npt.NDArray[np.float64]:
         """The count of each row; integers that float64 cannot hold are infinite, and so rejected."""
@@ -319,6 +365,21 @@ class Encoder:
         if len(bits):
             columns.fill_where_null(bits, offset, -MAX_TIME, out)
         return out
+
+
+def _left_out(plan: Plan) -> list[tuple[str, str, Callable[[str], bool]]]:
+    """(column, what its rows are, the test of a value) of all that a plan leaves out."""
+    out: list[tuple[str, str, Callable[[str], bool]]] = []
+    if plan.exclude_users:
+        out.append(("user", USERS, matcher(plan.exclude_users)))
+    if not plan.keep_bots:
+        out += [(column, BOTS, is_bot) for column in AGENT_COLUMNS]
+        out += [(column, BOTS, is_true) for column in AUTOMATED_COLUMNS]
+    return out
+
+
+def _word_of(test: Callable[[str], bool]) -> Callable[[str], str]:
+    return lambda raw: str(test(raw))
 
 
 def _comparable(column: pa.Array) -> pa.Array:

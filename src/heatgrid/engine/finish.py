@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from heatgrid.engine import friction
+from heatgrid.engine import friction, refuse
 from heatgrid.states.state import FRICTION_FIELDS, MAP_FIELDS, RULE_FIELDS, USAGE_FIELDS, Ints, State, Table
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.plan import BUCKETS, LAYERS
@@ -31,15 +31,18 @@ def usage_table(state: State, name: str) -> pa.Table:
     columns: dict[str, Any] = {}
     for d, dim in enumerate(table.dims):
         names = np.array(state.names[dim], object)
-        columns[_free(dim, columns, COUNTERS)] = pa.array(names[table.keys[kept, d]], pa.string())
+        columns[free_name(dim, columns, COUNTERS)] = pa.array(names[table.keys[kept, d]], pa.string())
     without = state.session_ids is None
+    off = NEEDS_SESSIONS if without else refuse.TIMED if refuse.untimed(state) else ()
+    if refuse.unheld(state, "views"):
+        off = (*off, "views")
     first = table.dims[0]
     for f, field in enumerate(table.fields):
         if field == "views" and first == "feature":
             continue
         values = pa.array(table.values[kept, f])
-        columns[field] = pa.nulls(len(kept), pa.int64()) if without and field in NEEDS_SESSIONS else values
-    found = percentiles(table)
+        columns[field] = pa.nulls(len(kept), pa.int64()) if field in off else values
+    found = percentiles(table) if "visits" not in off else np.full((len(table.keys), len(PERCENTILES)), -1)
     for p, percent in enumerate(PERCENTILES):
         values = found[kept, p]
         columns[f"p{percent}_ms"] = pa.array(values, pa.int64(), mask=values < 0)
@@ -50,7 +53,7 @@ def usage_table(state: State, name: str) -> pa.Table:
     return pa.table(columns)
 
 
-def _free(dim: str, taken: dict[str, Any], reserved: tuple[str, ...]) -> str:
+def free_name(dim: str, taken: dict[str, Any], reserved: tuple[str, ...]) -> str:
     """The column of a dimension; a segment that is named like another column is by_NAME."""
     name = shown(dim)
     return f"by_{name}" if name in taken or (dim != name and name in reserved) else name
@@ -156,7 +159,7 @@ def maps_table(state: State, name: str) -> pa.Table:
     }
     for d, dim in enumerate(maps.dims[1:], 1):
         names = np.array(state.names[dim], object)[keys[:, d]]
-        columns[_free(dim, columns, MAP_FIELDS)] = pa.array(names, pa.string())
+        columns[free_name(dim, columns, MAP_FIELDS)] = pa.array(names, pa.string())
     uncounted = np.full(len(keys), state.session_ids is None)
     if not state.plan.moves_sessions:
         uncounted |= layer == LAYERS.index("moves")
@@ -180,7 +183,7 @@ def friction_table(state: State, name: str) -> pa.Table:
     for d, dim in enumerate(dims):
         names = np.array(state.names[dim] if table is not None else [], object)
         codes = table.keys[kept, d] if table is not None else kept
-        columns[_free("feature" if dim == "target" else dim, columns, FRICTION_FIELDS)] = pa.array(
+        columns[free_name("feature" if dim == "target" else dim, columns, FRICTION_FIELDS)] = pa.array(
             names[codes], pa.string()
         )
     for f, field in enumerate(FRICTION_FIELDS):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from heatgrid.cpu import trie
+from heatgrid.engine import refuse
 from heatgrid.engine.finish import UNLOCK, percentiles, visible_rows
 from heatgrid.states.state import Ints, State
 from heatgrid.words.errors import UsageError
@@ -22,6 +23,7 @@ JOIN = " > "
 
 def chosen(state: State, what: str, of: str | None) -> str:
     """``pages`` or ``features``: the one that is asked for, or else the first that the plan has."""
+    refuse.check(state, what)
     planned = [name for name in JOURNEYS if name in getattr(state.plan, what)]
     if state.session_ids is None:
         raise UsageError(f"{what} were not counted", code="HG1506", where=what, hint=f"needs {UNLOCK}")
@@ -269,6 +271,7 @@ def _small(state: State, reached: Ints, left: Ints) -> tuple[npt.NDArray[np.bool
 
 
 def _refuse_funnel(state: State) -> None:
+    refuse.check(state, "funnel")
     if "funnel" not in state.tables:
         without = state.session_ids is None and bool(state.plan.funnel_steps)
         raise UsageError(

@@ -16,7 +16,9 @@ from heatgrid.engine.measures.friction import Friction
 from heatgrid.engine.measures.funnel import Funnel
 from heatgrid.engine.measures.journeys import Journeys
 from heatgrid.engine.measures.maps import MapMeasure
+from heatgrid.engine.measures.posthog import PosthogCells
 from heatgrid.engine.measures.retention import Retention
+from heatgrid.engine.measures.scroll import Scroll
 from heatgrid.engine.measures.usage import Usage
 from heatgrid.engine.sessions import Closer, Sessions
 from heatgrid.engine.sets import Sets
@@ -65,15 +67,22 @@ class Fold:
         self.journeys = self._journeys()
         self.funnels = [Funnel(plan, encoder, self._ms)] if plan.funnel_steps and encoder.has_sessions else []
         self.retentions = [Retention(encoder.has_users)] if plan.retention else []
-        measures = (*self.usages, *self.maps, *self.frictions, *self.journeys, *self.funnels, *self.retentions)
+        self.scrolls = self._scrolls()
+        self.cells = self._cells()
+        measures = (
+            *self.usages, *self.maps, *self.frictions, *self.journeys, *self.funnels, *self.retentions, *self.scrolls,
+            *self.cells,
+        )  # fmt: skip
         self._crew = Crew(min(len(measures), threads - 1))
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
         self._map_crew = [self._crew.hire(maps) for maps in self.maps]
         self._friction_crew = [self._crew.hire(friction) for friction in self.frictions]
         self._journey_crew: list[Member[Any]] = [
-            *map(self._crew.hire, self.journeys), *map(self._crew.hire, self.funnels)
+            *map(self._crew.hire, self.journeys), *map(self._crew.hire, self.funnels),
+            *map(self._crew.hire, self.scrolls),
         ]  # fmt: skip
         self._retention_crew = [self._crew.hire(measure) for measure in self.retentions]
+        self._cell_crew = [self._crew.hire(measure) for measure in self.cells]
         if self.sessions is not None:
             members: list[Closer] = [
                 *self._usage_crew, *self._map_crew, *self._friction_crew, *self._journey_crew,
@@ -102,6 +111,19 @@ class Fold:
         chosen = [groupings[0], groupings[-1]] if len(groupings) > 1 else groupings
         touch = self.encoder.touch_code
         return [MapMeasure(self.plan, extra, self.sessions is not None, touch) for extra in chosen]
+
+    def _scrolls(self) -> list[Scroll]:
+        """Whole, and split by all that the plan names, as the maps."""
+        if not self.plan.scroll or self.sessions is None or not {"scroll_y", "viewport_h"} <= self.encoder.columns:
+            return []
+        click, groupings = self.encoder.kinds.code("click"), self._groupings()
+        return [Scroll(self.plan, extra, click) for extra in dict.fromkeys((groupings[0], groupings[-1]))]
+
+    def _cells(self) -> list[PosthogCells]:
+        if not self.plan.posthog_cells or not {"x", "y", "viewport_w"} <= self.encoder.columns:
+            return []
+        groupings = self._groupings()
+        return [PosthogCells(extra) for extra in dict.fromkeys((groupings[0], groupings[-1]))]
 
     def _frictions(self) -> list[Friction]:
         """One measure of all rules that the source has the columns for, or none."""
@@ -197,6 +219,8 @@ class Fold:
             journey.tell(journey.measure.fold, block, order, ready)
         for retention in self._retention_crew:
             retention.tell(retention.measure.fold, block, order, ready)
+        for cells in self._cell_crew:
+            cells.tell(cells.measure.fold, block, order, ready, self.encoder.kinds.find("click"))
         self.late.hold(block, order, ready)
         if self.sessions is not None:
             self.sessions.end_block(self.late.held_slots)
@@ -246,6 +270,14 @@ class Fold:
         )
         for funnel in self.funnels:
             tables |= funnel.tables()
+        for measure in self.scrolls:
+            tables |= measure.tables(dims, decode)
+        for cells in self.cells:
+            tables["|".join(("posthog_cells", *cells.extra))] = cells.table(dims, decode)
+        if self.cells:
+            ledger.measures["posthog cells"] = self.cells[0].points
+        if self.scrolls:
+            ledger.measures["scroll"] = self.scrolls[0].points()
         tables |= {f"transitions|{j.thing}s": j.transitions.table(j.thing) for j in self.journeys if j.transitions}
         for retention in self.retentions:
             tables["retention"] = retention.table(len(self.encoder.cohort_names.names))

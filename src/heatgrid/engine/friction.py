@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from heatgrid.engine import refuse
 from heatgrid.states.state import Ints, State
 from heatgrid.words.friction import Rule, missing
 
@@ -17,8 +18,12 @@ def refused(state: State) -> dict[str, str]:
         return {}
     kinds = _kinds(state)
     areas, sessions = bool(state.plan.area_list), state.session_ids is not None
-    found = {rule.name: missing(rule, has=state.has, kinds=kinds, sessions=sessions, areas=areas)
-             for rule in state.plan.rules}  # fmt: skip
+    reacts = refuse.reacts(state)
+    found = {
+        rule.name: missing(rule, has=state.has, kinds=kinds, sessions=sessions, areas=areas, reacts=reacts)
+        or refuse.of_rule(state, rule)
+        for rule in state.plan.rules
+    }
     return {name: why for name, why in found.items() if why is not None}
 
 

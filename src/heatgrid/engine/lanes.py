@@ -76,6 +76,7 @@ def run_plan(
     if order not in ORDERS:
         raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
     started = time.perf_counter()
+    plan, fitted = source.evidence.fit(plan)
     budget = Memory(memory, source.rows_hint)
     run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room)
     with Scratch(scratch) as spooled:
@@ -83,9 +84,11 @@ def run_plan(
             state, lane, notes = run.go(order, spooled)
         finally:
             run.stop_reading()
+    notes[:0] = fitted
     if {"x", "y"} <= set(source.columns) and "kind" not in source.columns:
         notes.append("no column for kind: every row with a point counts as a click")
     state.inputs = source.inputs
+    state.evidence = source.evidence.as_dict()
     state.has = tuple(sorted(source.columns))
     state.ledger.check()
     return Outcome(state, lane, time.perf_counter() - started, notes)
@@ -284,6 +287,7 @@ def _ranked(source: Source) -> bool:
 def _add_run_ledger(state: State, ledger: Ledger) -> None:
     state.ledger.read += ledger.read
     state.ledger.filtered += ledger.filtered
+    state.ledger.left_out |= ledger.left_out
     for reason, count in ledger.rejected.items():
         state.ledger.reject(reason, count)
 

@@ -78,7 +78,7 @@ def map_picture(
     UsageError : HG1310-HG1317 for unusable options. InputError : HG2320, the screenshot cannot be read.
     """
     _check(theme, opacity, css_width, width, max_height)
-    shot = None if background is None else _screenshot(background)
+    shot = None if background is None else screenshot(background)
     drawn = plot(
         grid, scale=scale, vmax=vmax, smooth=smooth, sigma=smooth_sigma,
         extent=extent, room=(width, max_height),
@@ -104,6 +104,7 @@ def map_picture(
 
 def map_title(meta: dict[str, object]) -> str:
     """Page and layer, as the picture's heading."""
+    meta = {**meta, "layer": meta.get("told") or meta.get("layer")}
     parts = [str(meta[key]) for key in ("page", "layer") if meta.get(key) not in (None, "")]
     if meta.get("fixed"):
         parts.append("fixed elements")
@@ -174,7 +175,7 @@ def _check(theme: str, opacity: float, css_width: float | None, width: int, max_
             raise UsageError(f"{name} is not usable", code="HG1317", where=name, value=size, expected="64 to 8000")
 
 
-def _screenshot(source: str | os.PathLike[str] | Image.Image) -> Image.Image:
+def screenshot(source: str | os.PathLike[str] | Image.Image) -> Image.Image:
     """The screenshot as RGB; its size is looked at before it is decoded."""
     from PIL import Image
 

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,7 @@ from heatgrid.outputs.matrix import Matrix
 from heatgrid.outputs.pictures import map_picture, plot_png
 from heatgrid.outputs.plots import Plot, plot
 from heatgrid.outputs.report_page import page
+from heatgrid.outputs.scroll_pictures import scroll_subtitle
 from heatgrid.outputs.tables import write_json, write_table
 from heatgrid.words.errors import UsageError
 from heatgrid.words.ledger import Ledger
@@ -30,6 +31,8 @@ ROOM, NARROW_ROOM = (560, 1500), (324, 1500)
 
 
 MOST_PATHS = 1000
+MOST_SCROLLS = 3
+"""Pages whose reach and attention are drawn."""
 
 
 class Result(Protocol):
@@ -49,6 +52,10 @@ class Result(Protocol):
     def rules(self) -> pa.Table: ...
     @property
     def friction(self) -> pa.Table: ...
+    @property
+    def scroll(self) -> pa.Table: ...
+    def scroll_of(self, show: str = ..., by: bool = ..., every: bool = ...) -> pa.Table: ...
+    def scroll_picture(self, path: Path, *, page: str | None = ..., bucket: str | None = ...) -> Path: ...
     def layers(self) -> pa.Table: ...
     def map(self, layer: str = ..., *, page: str | None = ..., bucket: str | None = ..., fixed: bool = ...) -> Grid: ...
     def matrix(self, rows: str = ..., columns: str = ..., values: str = ...) -> Matrix: ...
@@ -88,6 +95,9 @@ class Content:
     funnel: pa.Table | None = None
     rules: pa.Table | None = None
     friction: pa.Table | None = None
+    scroll: pa.Table | None = None
+    scrolls: list[tuple[str, str, str]] = field(default_factory=list)
+    """What is drawn of reach and attention: (what it shows, file, PNG in base64)."""
 
 
 def write_report(
@@ -123,13 +133,19 @@ def write_report(
             features=heat.features if "features" in heat.plan.tables else None,
             pages=heat.pages if "pages" in heat.plan.tables else None,
             notes=_off(heat.plan, heat.summary),
-            funnel=heat.funnel if heat.plan.funnel_steps and heat.summary.get("sessions") is not None else None,
+            funnel=heat.funnel if heat.plan.funnel_steps and _counts(heat, "funnel") else None,
             rules=heat.rules if heat.plan.friction else None,
             friction=heat.friction if heat.plan.friction else None,
+            scroll=heat.scroll if heat.plan.scroll else None,
+            scrolls=list(_scrolls(heat, folder)) if heat.plan.scroll else [],
         )
+        if content.scroll is not None:
+            for show in ("reach", "attention"):
+                write_table(heat.scroll_of(show, by=False, every=False), folder / f"{show}.parquet")
         for name, journey in _journeys(heat, content.funnel):
             write_table(journey, folder / f"{name}.csv")
-        for name, table in (("features", content.features), ("pages", content.pages), ("friction", content.friction)):
+        for name, table in (("features", content.features), ("pages", content.pages), ("friction", content.friction),
+                            ("scroll", content.scroll)):  # fmt: skip
             if table is not None:
                 write_table(table, folder / f"{name}.csv")
                 write_table(table, folder / f"{name}.parquet")
@@ -164,6 +180,19 @@ def _card(heat: Result, folder: Path, number: int, row: dict[str, Any], scale: s
     return MapCard(grid, drawn, file, base64.b64encode(plot_png(drawn, cmap, *room)).decode("ascii"), room == ROOM)
 
 
+def _scrolls(heat: Result, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """The pages with the most views, each in its most frequent width."""
+    drawn: set[str] = set()
+    for row in heat.scroll.to_pylist():
+        if row["views"] and row["page"] not in drawn and len(drawn) < MOST_SCROLLS:
+            drawn.add(row["page"])
+            (folder / "scroll").mkdir(exist_ok=True)
+            file = f"scroll/{len(drawn):02d}-{_slug(row['page'])}-{_slug(row['bucket'])}.png"
+            heat.scroll_picture(folder / file, page=row["page"], bucket=row["bucket"])
+            told = f"{row['page']}: {scroll_subtitle(row)}"
+            yield told, file, base64.b64encode((folder / file).read_bytes()).decode("ascii")
+
+
 def _matrices(heat: Result) -> Iterator[Matrix]:
     """By period first, then by segment: features, and pages where there are no features."""
     counted = heat.summary.get("sessions") is not None
@@ -176,23 +205,25 @@ def _matrices(heat: Result) -> Iterator[Matrix]:
         for column in heat.plan.by:
             yield heat.matrix(rows=rows, columns=column, values=values if len(heat.plan.by) == 1 else "events")
 
-    if not counted:
-        return
-    for of in heat.plan.transitions:
+    for of in heat.plan.transitions if _counts(heat, "transitions") else ():
         yield heat.transition_matrix(of)
-    for of in heat.plan.paths:
+    for of in heat.plan.paths if _counts(heat, "paths") else ():
         yield heat.steps_of(of)
+
+
+def _counts(heat: Result, what: str) -> bool:
+    """Whether a journey of the plan could be counted: there are sessions, and their rows have times of their own."""
+    return heat.summary.get("sessions") is not None and what not in heat.summary.get("refused", {})
 
 
 def _journeys(heat: Result, funnel: pa.Table | None) -> Iterator[tuple[str, pa.Table]]:
     """Tables of journeys that are files beside the page."""
     if funnel is not None:
         yield "funnel", funnel
-    if heat.summary.get("sessions") is not None:
-        for of in heat.plan.transitions:
-            yield f"transitions-{of}", heat.transitions_of(of)
-        for of in heat.plan.paths:
-            yield f"paths-{of}", heat.paths_of(of, top=MOST_PATHS)
+    for of in heat.plan.transitions if _counts(heat, "transitions") else ():
+        yield f"transitions-{of}", heat.transitions_of(of)
+    for of in heat.plan.paths if _counts(heat, "paths") else ():
+        yield f"paths-{of}", heat.paths_of(of, top=MOST_PATHS)
 
 
 def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
@@ -212,6 +243,8 @@ def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
         off.append("paths and the step matrix are off: --paths pages")
     if not plan.friction:
         off.append("friction is off: --rule rage,error,quick_back, or --rules FILE")
+    if not plan.scroll:
+        off.append("scroll and attention are off: --scroll")
     if "moves" not in plan.maps:
         off.append("the map of pointer moves is off: --maps clicks,moves")
     return off

@@ -16,6 +16,7 @@ from heatgrid.outputs.report_parts import (
     matrix_section,
     one,
     ramp_definition,
+    scroll_section,
     text,
     usage_section,
 )
@@ -34,6 +35,10 @@ DEFINITIONS = (
     ("percentiles", "of closed visits, within 0.8 %, shown from 30 visits on and marked low below 100"),
     ("share", "of sessions; with fewer than 30 sessions in all only k/n is shown, below 100 it is marked low"),
     ("map", "events by half-open cell of the page; left and top edges belong to a cell"),
+    ("reach", "the lowest px of a page that was in the window, of each view; the curve is the share of views that saw "
+     "a height"),
+    ("attention", "how long a height of the page was in the window, counted as the time"),
+    ("fold", "the bottom of the first window of a view; clicks below it, of those with a point that are not fixed"),
     ("width bucket", "the window's width at the first event of a view that tells it; a map each, as layouts differ"),
     ("outside, invalid", "points beyond the grid; points with an empty, NaN or infinite coordinate"),
     ("withheld", "cells and rows of fewer than min_sessions sessions"),
@@ -121,6 +126,8 @@ def _body(content: Content, cmap: str) -> list[str]:
         parts.append(usage_section(content.features, "feature", sessions, time_name))
     if content.pages is not None and content.pages.num_rows:
         parts.append(usage_section(content.pages, "page", sessions, time_name))
+    if content.scroll is not None and content.scroll.num_rows:
+        parts.append(scroll_section(content.scroll, content.scrolls))
     parts.append(_friction(content))
     parts += matrices[1:]
     parts += [_ledger(content), _off(content), _definitions(), "</main>", _footer(content)]
@@ -163,6 +170,8 @@ def _nav(content: Content) -> str:
     for name, rows in (("features", content.features), ("pages", content.pages)):
         if rows is not None and rows.num_rows:
             links.append((name, name.capitalize()))
+    if content.scroll is not None and content.scroll.num_rows:
+        links.append(("scrolls", "Scroll"))
     if content.rules is not None:
         links.append(("friction", "Friction"))
     links += [("ledger", "Ledger"), ("off", "What is off"), ("definitions", "Definitions")]

@@ -21,6 +21,7 @@ LOW = 100
 LEVELS = 24
 BARS = 40
 MOST_ROWS, MOST_COLUMNS, MOST_LINES = 200, 60, 2000
+MOST_SCROLLED = 20
 
 
 def text(value: object, width: int = 0) -> str:
@@ -232,6 +233,42 @@ def funnel_section(rows: pa.Table, n: int | None) -> str:
         '<div class="scroll" tabindex="0" role="region" aria-label="funnel"><table>'
         f'<thead><tr><th scope="col">step</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
         "</section>"
+    )
+
+
+def scroll_section(rows: pa.Table, pictures: list[tuple[str, str, str]]) -> str:
+    """Pages and widths by views, and the curves of the first few."""
+    lines = []
+    data = rows.to_pylist()
+    most = max(row["views"] for row in data)
+    for row in data[:MOST_SCROLLED]:
+        few = ' class="small"' if row["sessions"] < SMALL else ""
+        px = [row[name] for name in ("page_h", "reach_p50", "reach_p90", "fold_p50")]
+        cells = "".join(f"<td>{'–' if v is None else f'{v:,}'}</td>" for v in px)
+        below, _ = share_text(row["below"], row["clicks"])
+        reach = "–" if row["reach_share"] is None else f"{100 * row['reach_share']:.0f} %"
+        grown = f"{row['growing']:,}" if row["growing"] else "–"
+        lines.append(
+            f"<tr{few}>{name_cell(row['page'])}<td>{text(row['bucket'])}</td>"
+            f'<td class="bar b{round(BARS * row["views"] / most) if most else 0}">{row["views"]:,}</td>{cells}'
+            f"<td>{reach}</td><td>{row['clicks']:,}</td><td>{below}</td><td>{grown}</td></tr>"
+        )
+    names = ("width", "views", "height", "median reach", "p90 reach", "fold", "reach of height", "clicks",
+             "below the fold", "grew")  # fmt: skip
+    heads = "".join(f'<th scope="col">{name}</th>' for name in names)
+    figures = "".join(
+        f'<figure><figcaption><p class="n">{text(told)}</p></figcaption><div class="frame" tabindex="0" role="region" '
+        f'aria-label="{text(told)}"><a href="{text(file)}"><img class="wide" loading="lazy" alt="{text(told)}" '
+        f'src="data:image/png;base64,{png}"></a></div></figure>'
+        for told, file, png in pictures
+    )
+    more = len(data) - MOST_SCROLLED
+    left = f" · {more:,} more rows are in scroll.csv" if more > 0 else ""
+    return (
+        f'<section id="scrolls"><h2>Scroll and attention</h2><p class="n">px of the page{left}</p>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="table of scroll"><table>'
+        f'<thead><tr><th scope="col">page</th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        f'<div class="maps">{figures}</div></section>'
     )
 
 

@@ -28,6 +28,7 @@ from heatgrid.sources.times import Times, choose
 from heatgrid.sources.where import Where, compile_where
 from heatgrid.words.errors import InputError, UsageError, shorten
 from heatgrid.words.events import CANONICAL, Chunk
+from heatgrid.words.evidence import Evidence, evidence_of
 
 _OPENERS = 8
 _OVERLAP = 1.5
@@ -52,7 +53,9 @@ class Events:
         time_range: tuple[int, int],
         notes: list[str],
         skipped: list[str],
+        evidence: Evidence,
     ) -> None:
+        self.evidence = evidence
         self.parts = parts
         self.name = name
         self.coerce = coerce
@@ -65,7 +68,7 @@ class Events:
         self.schema = _united(parts)
         found = mapping.find(self.schema, map, name)
         self.columns = found.columns
-        self._opening_notes = [*notes, *found.notes, *_lacking(parts, self.columns)]
+        self._opening_notes = [*notes, *found.notes, *_lacking(parts, self.columns), *evidence.notes()]
         self.time_path = self.columns.get("time")
         self.times = self._choose_times(tz, time_unit, time_range)
         self.time_unit = self.times.unit
@@ -295,13 +298,15 @@ def open_events(
     coerce: bool = False,
     on_error: str = "raise",
     time_range: tuple[int, int] = (2000, 2101),
+    evidence: Evidence | Mapping[str, Any] | Sequence[str] | None = None,
 ) -> Events:
     """Open a path, glob, folder, list of them, ``-``, or anything that holds or gives Arrow data.
 
     ``map`` is canonical -> source column (dotted paths into structs; None or "" = unmapped on purpose), ``where`` a
     small SQL predicate, ``tz`` the zone of naive times, ``time_unit`` (s, ms, us, ns) that of numbers, ``coerce``
     turns values of a wrong type into missing ones, ``on_error="skip"`` leaves out files that cannot be read and
-    lists them, ``time_range`` are the years that a time may lie in (half-open; others become null).
+    lists them, ``time_range`` are the years that a time may lie in (half-open; others become null), ``evidence`` what
+    the source can tell (``words.evidence.evidence_of``: {"time_quality": "flush:5000", "has": "scroll,viewport"}).
     """
     if on_error not in ("raise", "skip"):
         raise UsageError("on_error is 'raise' or 'skip'", code="HG1205", value=on_error)
@@ -324,6 +329,7 @@ def open_events(
         time_range=time_range,
         notes=notes,
         skipped=skipped,
+        evidence=evidence_of(evidence),
     )
 
 

@@ -21,6 +21,8 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
     """
     refuse_unlike(a, b)
     refuse_unlike_columns(a, b)
+    if not same_run:
+        refuse_unlike_evidence(a, b)
     refuse_overflow(a, b)
     if not same_run:
         refuse_overlap(a, b)
@@ -36,6 +38,7 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
         session_ids=_union(a, b),
         inputs=sorted((*a.inputs, *b.inputs), key=str) if not same_run else a.inputs,
         has=tuple(sorted({*a.has, *b.has})),
+        evidence=a.evidence,
         paths={k: _merge_paths(a, b, k, names) for k in a.paths},
     )
     out.ledger.add(b.ledger)
@@ -63,6 +66,17 @@ def refuse_unlike(a: State, b: State) -> None:
         )  # fmt: skip
 
 
+def refuse_unlike_evidence(a: State, b: State) -> None:
+    """What one source cannot tell the sum cannot tell either, but the other's part of it could be."""
+    unlike = [k for k in sorted({*a.evidence, *b.evidence}) if a.evidence.get(k) != b.evidence.get(k)]
+    if unlike:
+        raise UsageError(
+            "the sources of the states declare different evidence", code="HG1607", where=", ".join(unlike),
+            value="; ".join(f"{k}: {a.evidence.get(k)} and {b.evidence.get(k)}" for k in unlike),
+            hint="build both with the same --evidence: what the weaker one can tell",
+        )  # fmt: skip
+
+
 def refuse_overflow(a: State, b: State) -> None:
     """Every counter is at most the sum of all events, or of all dwell."""
     for name in a.tables:
@@ -75,12 +89,14 @@ def refuse_overflow(a: State, b: State) -> None:
 
 
 def refuse_unlike_columns(a: State, b: State) -> None:
-    """One has counted maps or users, and the other had no columns for them."""
-    ids = [k for k in a.tables if (a.tables[k].ids is None) != (b.tables[k].ids is None)]
-    if set(a.maps) != set(b.maps) or ids:
+    """One has counted maps, users, scrolls or friction, and the other had no columns for them."""
+    ids = [k for k in {*a.tables} & {*b.tables} if (a.tables[k].ids is None) != (b.tables[k].ids is None)]
+    unlike = sorted({name.partition("|")[0] for name in {*a.tables} ^ {*b.tables}})
+    if set(a.maps) != set(b.maps) or ids or unlike:
+        what = ("users", "user") if ids else (unlike[0], unlike[0]) if unlike else ("maps", "x, y")
         raise UsageError(
-            "one state has " + ("users" if ids else "maps") + " and the other has none", code="HG1606",
-            where="user" if ids else "x, y", hint="map the same columns in both, or plan without them",
+            f"one state has {what[0]} and the other has none", code="HG1606", where=what[1],
+            hint="map the same columns in both, or plan without them",
         )  # fmt: skip
 
 

@@ -20,6 +20,9 @@ RULE_FIELDS = (*FRICTION_FIELDS, "bot_sessions")
 MAP_FIELDS = ("events", "sessions", "viewport_w")
 TRANSITION_FIELDS = ("count", "sessions")
 FUNNEL_FIELDS = ("sessions", "left", "exits", "unclicked")
+SCROLL_FIELDS = ("views", "unseen", "growing", "clicks", "below", "seen_ms", "sessions")
+BAND_FIELDS = ("attention_ms", "views", "sessions")
+"""By how much attention changes at the band's first px; views and sessions that reach into it, no farther."""
 TILE_SIDE = 16
 TOTALS = ("sessions", "resumed", "views")
 
@@ -84,6 +87,8 @@ class State:
     inputs: list[dict[str, object]] = field(default_factory=list)
     has: tuple[str, ...] = ()
     """Canonical columns the input had, so that a missing metric can name what would unlock it."""
+    evidence: dict[str, object] = field(default_factory=dict)
+    """What the source declared (words.evidence)."""
     metrics_version: int = METRICS_VERSION
     paths: dict[str, Paths] = field(default_factory=dict)
 

@@ -44,6 +44,7 @@ def to_bytes(state: State) -> bytes:
         "bounds": state.bounds,
         "inputs": state.inputs,
         "has": state.has,
+        "evidence": state.evidence,
         "tables": {n: {"dims": t.dims, "fields": t.fields} for n, t in state.tables.items()},
         "maps": {n: {"dims": m.dims} for n, m in state.maps.items()},
         "paths": {n: {"dims": p.dims} for n, p in state.paths.items()},
@@ -117,5 +118,6 @@ def _parse(body: bytes, where: str) -> State:
         session_ids=session_ids,
         inputs=header["inputs"],
         has=tuple(header["has"]),
+        evidence=header.get("evidence", {}),
         paths=paths,
     )

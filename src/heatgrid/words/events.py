@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from heatgrid.words.evidence import Evidence
+
 CANONICAL = (
     "time", "seq", "session", "user", "account", "tab", "view", "page", "kind", "x", "y", "frame", "fixed",
     "pointer", "viewport_w", "viewport_h", "page_w", "page_h", "scroll_x", "scroll_y", "feature",
@@ -82,6 +84,7 @@ class Source(Protocol):
     rows_hint: int | None
     columns: dict[str, str]
     time_unit: str
+    evidence: Evidence
 
     @property
     def inputs(self) -> list[dict[str, object]]: ...

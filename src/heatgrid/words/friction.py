@@ -317,11 +317,18 @@ def rule_of(data: dict[str, Any]) -> Rule:
 
 
 def missing(
-    rule: Rule, *, has: Collection[str], kinds: Collection[str] | None, sessions: bool, areas: bool
+    rule: Rule,
+    *,
+    has: Collection[str],
+    kinds: Collection[str] | None,
+    sessions: bool,
+    areas: bool,
+    reacts: bool = False,
 ) -> str | None:
     """What a source lacks for a rule, with what would unlock it; None if nothing.
 
-    has : canonical columns; kinds : kinds that occur, None while they are not known.
+    has : canonical columns; kinds : kinds that occur, None while they are not known; reacts : the source declares that
+    it carries reactions.
     """
     if not sessions:
         return "no session or user column (--map session=COLUMN)"
@@ -332,6 +339,8 @@ def missing(
     if rule.counts == "view" and "page" not in has:
         return "no column for page (--map page=COLUMN)"
     if kinds is None:
+        return None
+    if reacts and isinstance(rule, Follow) and not rule.followed:
         return None
     if isinstance(rule, Follow) and not rule.followed and MUTATION in rule.kinds and MUTATION not in kinds:
         # scrolls and inputs alone would leave every click dead that only changes the page

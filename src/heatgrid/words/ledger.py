@@ -43,6 +43,13 @@ class Ledger:
     filtered: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     measures: dict[str, Points] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Of the filtered rows those that no predicate left out: by what they are."""
+
+    def leave_out(self, what: str, count: int) -> None:
+        if count:
+            self.filtered += count
+            self.left_out[what] = self.left_out.get(what, 0) + count
 
     def reject(self, reason: str, count: int) -> None:
         if count:
@@ -65,6 +72,8 @@ class Ledger:
         self.read += other.read
         self.accepted += other.accepted
         self.filtered += other.filtered
+        for what, count in other.left_out.items():
+            self.left_out[what] = self.left_out.get(what, 0) + count
         for reason, count in other.rejected.items():
             self.reject(reason, count)
         for name, points in other.measures.items():
@@ -72,8 +81,10 @@ class Ledger:
 
     def run_line(self) -> str:
         parts = [f"{self.accepted:,} accepted"]
-        if self.filtered:
-            parts.append(f"{self.filtered:,} filtered")
+        plain = self.filtered - sum(self.left_out.values())
+        if plain:
+            parts.append(f"{plain:,} filtered")
+        parts += [f"{count:,} filtered ({what})" for what, count in sorted(self.left_out.items())]
         parts += [f"{count:,} rejected ({reason})" for reason, count in sorted(self.rejected.items())]
         return f"{self.read:,} rows read = " + " + ".join(parts)
 
@@ -85,6 +96,7 @@ class Ledger:
             "read": self.read,
             "accepted": self.accepted,
             "filtered": self.filtered,
+            **({"left_out": dict(sorted(self.left_out.items()))} if self.left_out else {}),
             "rejected": dict(sorted(self.rejected.items())),
             "measures": {name: dict(vars(p)) for name, p in sorted(self.measures.items())},
         }
@@ -93,6 +105,8 @@ class Ledger:
     def from_dict(cls, data: dict[str, object]) -> Ledger:
         measures = data["measures"]
         rejected = data["rejected"]
+        left_out = data.get("left_out", {})
+        assert isinstance(left_out, dict)
         assert isinstance(measures, dict)
         assert isinstance(rejected, dict)
         return cls(
@@ -101,4 +115,5 @@ class Ledger:
             filtered=int(str(data["filtered"])),
             rejected={str(k): int(v) for k, v in rejected.items()},
             measures={str(k): Points(**v) for k, v in measures.items()},
+            left_out={str(k): int(v) for k, v in left_out.items()},
         )

@@ -14,6 +14,7 @@ from heatgrid.words.areas import Area, load_areas
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.friction import Rule, rule_of, rules_of
 from heatgrid.words.funnel import Step, load_funnel
+from heatgrid.words.leave_out import patterns_of
 
 METRICS_VERSION = 1
 LAYERS = ("clicks", "moves")
@@ -68,6 +69,12 @@ class Plan:
     time_range : (first, last) year accepted, half-open; rows outside are rejected as ``time``. ``None``: any.
     friction : rules by name (``rage``, ``rage:datadog``, ``dead``, ``error``, ``quick_back``, ...), as ``Rule``, or of
         a TOML file by its path. The first of a family is the column of that name in the tables.
+    scroll : how far views reach down, and how long each band of a page was in the window, for each map's page, bucket,
+        segment and period.
+    posthog_cells : clicks also in the cells that PostHog keeps: x as a share of the window, y in sixteens of px.
+    exclude_users : users to leave out, by name or pattern (``*@example.com``), or files of such lines.
+    keep_bots : rows of known bots (by a column of agents) and of automated browsers (webdriver) are counted too.
+    band : px of a band, whole: curves are counted at the first px of each.
 
     Raises
     ------
@@ -102,6 +109,11 @@ class Plan:
     friction: Sequence[str | Rule] = ()
     max_pages: int = 100_000
     max_features: int = 100_000
+    scroll: bool = False
+    band: int = 16
+    posthog_cells: bool = False
+    exclude_users: Sequence[str] | str = ()
+    keep_bots: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -129,6 +141,8 @@ class Plan:
             object.__setattr__(self, "moves_sessions", True)
         if self.session_gap is not None:
             _whole("session_gap", self.session_gap, least=1)
+        _whole("band", self.band, least=1)
+        object.__setattr__(self, "exclude_users", patterns_of(self.exclude_users))
         try:
             ZoneInfo(self.tz)
         except (KeyError, ValueError, OSError):

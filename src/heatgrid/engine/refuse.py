@@ -1,0 +1,91 @@
+"""What a state's source cannot tell by its evidence: which metrics are off, what is missing, what would unlock them."""
+
+from __future__ import annotations
+
+from heatgrid.states.state import State
+from heatgrid.words.errors import UsageError
+from heatgrid.words.evidence import Evidence, evidence_of
+from heatgrid.words.friction import Follow, Marked, Rule, Thrash
+
+TIMED = ("dwell_ms", "visits", "open_visits")
+"""Columns of tables that need the time of each row."""
+ORDERED = ("transitions", "paths", "funnel")
+
+
+def evidence(state: State) -> Evidence:
+    return evidence_of(state.evidence)
+
+
+def untimed(state: State) -> str | None:
+    """Why the times of single rows say nothing."""
+    told = evidence(state)
+    if told.time_quality != "flush":
+        return None
+    return (
+        f"the rows of up to {told.time_ms:,} ms share one time (evidence time_quality=flush:{told.time_ms}); "
+        "a source with the time of each event: --evidence time_quality=event"
+    )
+
+
+def unheld(state: State, *names: str) -> str | None:
+    """Why what the source says not to have is missing."""
+    told = evidence(state)
+    lacking = [name for name in names if not told.holds(name)]
+    if not lacking:
+        return None
+    held = ",".join((*(told.has or ()), *lacking))
+    return f"the source declares no {' and no '.join(lacking)} (--evidence has={held})"
+
+
+def of_rule(state: State, rule: Rule) -> str | None:
+    """Why a friction rule cannot be trusted; flags of the source itself always are."""
+    if isinstance(rule, Marked):
+        return None
+    if isinstance(rule, Thrash) and evidence(state).moves in ("rest", "none"):
+        told = evidence(state)
+        kept = f"rest:{told.moves_ms}" if told.moves == "rest" else "none"
+        return f"the pointer's way is not kept (evidence moves={kept}); a source with all moves: --evidence moves=all"
+    if isinstance(rule, Follow) and not rule.followed and (why := unheld(state, "reactions")):
+        return why
+    return untimed(state)
+
+
+def reacts(state: State) -> bool:
+    """Whether the source declares that it carries reactions, so that no row of mutation need prove it."""
+    return "reactions" in (evidence(state).has or ())
+
+
+def refused(state: State) -> dict[str, str]:
+    """Metrics of the plan, but for friction rules, that the evidence does not bear."""
+    out: dict[str, str] = {}
+    plan, why = state.plan, untimed(state)
+    if why is not None:
+        if plan.tables:
+            out |= dict.fromkeys(("dwell", "visits"), why)
+        if plan.scroll:
+            out["attention"] = why
+        out |= {name: why for name in ORDERED if getattr(plan, name)}
+    if (views := unheld(state, "views")) and "pages" in plan.tables:
+        out["views"] = views
+    if plan.scroll and (none := unheld(state, "scroll", "viewport", "views")):
+        out["scroll"] = out["attention"] = none
+    if "moves" in plan.maps and evidence(state).moves == "none":
+        out["moves"] = (
+            "the source keeps no pointer moves (evidence moves=none); a source with them: --evidence moves=all"
+        )
+    return out
+
+
+def check(state: State, what: str) -> None:
+    """Errors: UsageError HG1540 where a metric that is asked for by name is refused."""
+    why = refused(state).get(what)
+    if why is not None:
+        raise UsageError(f"{what}: this source cannot tell", code="HG1540", where=what, value=why)
+
+
+def lines(state: State) -> list[str]:
+    """The same for people, one line a reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in refused(state).items():
+        by_reason.setdefault(why, []).append(name)
+    return [f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} off: {why}" for why, names in by_reason.items()]
