@@ -133,7 +133,7 @@ def _dump(asked: Asked) -> Iterator[Case]:
         if asked.has("duckdb"):
             works["duckdb"] = partial(whole.duckdb, path, asked.threads)
         if asked.has("polars"):
-            works["polars"] = partial(whole.polars, path)
+            works["polars"] = partial(whole.polars, path, windows=True)
         yield "Parquet to click map and time per feature", "row", _equal(works, asked)
 
 

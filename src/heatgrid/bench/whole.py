@@ -84,7 +84,8 @@ def duckdb(path: str, threads: int = 2) -> tuple[pa.Table, pa.Table]:
 
 
 def polars(path: str, *, windows: bool = False) -> tuple[pa.Table, pa.Table]:
-    """windows: `over` as one writes it first; else one sort by session, and shifts across it (the faster form).
+    """windows: `over` as one writes it first, the faster form from 50 M rows on (326 to 516 ns a row); else one sort by
+    session, and shifts across it.
 
     The number of threads is Polars' own: POLARS_MAX_THREADS before the import.
     """
