@@ -13,8 +13,9 @@ from heatgrid.bench.race import FLOOR, Contender, race, summary
 
 SPREADS = ("clustered", "uniform", "hotspot")
 STACK = (270, 480)
-EDGES = 0.01
-"""The most points, as a share, that a peer may put into another cell, where it may at all."""
+EDGES, EDGES_OF_INTEGERS = 0.01, 0.1
+"""The most that a peer's counts may be off in all, as a share of the points, where they may at all: whole numbers all
+lie on edges, and boost-histogram puts 3 % of them into the cell before."""
 
 
 def made(spread: str, shape: tuple[int, int], n: int, seed: int = 1) -> tuple[Any, Any]:
@@ -83,7 +84,8 @@ def case(
         if name == "boost_histogram" or (work.cell != 1.0 and not name.startswith("heatgrid")):
             differing[name] = int((answer.reshape(expected.shape) != expected).sum())
             moved = abs(answer.astype(np.int64).reshape(expected.shape) - expected).sum()
-            right = abs(int(answer.sum()) - int(expected.sum())) <= moved <= EDGES * len(work.x)
+            most = (EDGES_OF_INTEGERS if work.x.dtype.kind in "iu" else EDGES) * len(work.x)
+            right = abs(int(answer.sum()) - int(expected.sum())) <= moved <= most
         else:
             right = peers.same(answer, expected)
         if not right:
