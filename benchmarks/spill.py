@@ -13,15 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from heatgrid.bench import race
 
 HERE = Path(__file__).parent
 OURS = ("ordered", "shuffled", "shuffled-spilled", "any-spilled")
@@ -289,17 +289,9 @@ def summary(args: argparse.Namespace, path: Path, runs: dict[str, list[dict]]) -
     return {
         "benchmark": "spill", "rows": args.rows, "sessions": args.sessions or args.rows // 50, "rounds": args.rounds,
         "threads": args.threads, "memory": args.memory, "bytes": path.stat().st_size,
-        "machine": {"processor": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "versions": {name: version(name) for name in ("numba", "numpy", "pyarrow", "duckdb", "polars")},
+        "machine": race.machine(), "versions": race.versions(("numba", "numpy", "pyarrow", "duckdb", "polars")),
         "contenders": contenders, "times_ordered": ratios,
     }  # fmt: skip
-
-
-def cpu_name() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def show(report: dict) -> None:
