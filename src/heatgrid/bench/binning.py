@@ -13,9 +13,9 @@ from heatgrid.bench.race import FLOOR, Contender, race, summary
 
 SPREADS = ("clustered", "uniform", "hotspot")
 STACK = (270, 480)
-EDGES, EDGES_OF_INTEGERS = 0.01, 0.1
+EDGES, EDGES_OF_INTEGERS = 0.01, 0.2
 """The most that a peer's counts may be off in all, as a share of the points, where they may at all: whole numbers all
-lie on edges, and boost-histogram puts 3 % of them into the cell before."""
+lie on edges, and boost-histogram puts 3 to 6 % of them into the cell before."""
 
 
 def made(spread: str, shape: tuple[int, int], n: int, seed: int = 1) -> tuple[Any, Any]:
