@@ -34,7 +34,8 @@ def run_engine(data, fields, shape=None, *, shapes=None, **options) -> Heat:
 
 CANONICAL = {
     "time", "seq", "session", "user", "account", "tab", "view", "page", "kind", "x", "y", "fixed", "pointer",
-    "viewport_w", "viewport_h", "page_h", "scroll_y", "frame", "feature", "count", "event_id",
+    "viewport_w", "viewport_h", "page_h", "scroll_y", "frame", "feature", "box_x", "box_y", "box_w", "box_h", "count",
+    "event_id",
 }  # fmt: skip
 
 

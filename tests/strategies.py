@@ -250,7 +250,7 @@ def _array(rng, name, values, given, shape) -> pa.Array:
         return pa.array(values, TYPES[given.coordinates])
     if name == "viewport_w":
         return pa.array(values, TYPES[given.widths])
-    if name in ("scroll_y", "viewport_h", "page_h"):
+    if name in ("scroll_y", "viewport_h", "page_h", "box_x", "box_y", "box_w", "box_h"):
         return pa.array(values, pa.float64())
     if name in ("seq", "count"):
         return pa.array(values, pa.int64())

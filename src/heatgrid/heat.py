@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from heatgrid.engine import finish, finish_journeys, finish_scroll, friction, others, refuse
+from heatgrid.engine import finish, finish_journeys, finish_layout, finish_scroll, friction, others, refuse
 from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -106,6 +106,8 @@ class Heat:
             out |= dict.fromkeys(("sessions", "views", "dwell", "visits", *journeys), without)
         if "features" in plan.tables and "feature" not in has and not plan.area_list:
             out["features"] = "no column for feature (--map feature=COLUMN, or --areas FILE with x and y)"
+        if plan.layout and (unseen := finish_layout.missing(state)):
+            out["layout"] = unseen
         if plan.posthog_cells and (unseen := finish_scroll.cells_missing(state)):
             out["posthog_cells"] = unseen
         if plan.exclude_users and "user" not in has:
@@ -141,6 +143,8 @@ class Heat:
         unseen = finish_scroll.missing(self.state) if self.plan.scroll else None
         if unseen is not None and "scroll" not in refuse.refused(self.state):
             out.append(f"scroll and attention are off: {unseen}")
+        if self.plan.layout and (unseen := finish_layout.missing(self.state)):
+            out.append(f"the layout is off: {unseen}")
         if self.plan.posthog_cells and (unseen := finish_scroll.cells_missing(self.state)):
             out.append(f"PostHog's cells are off: {unseen}")
         return out + refuse.lines(self.state) + friction.refusals(self.state)
@@ -277,6 +281,14 @@ class Heat:
     def attention(self) -> pa.Table:
         """By page, width bucket and y (px): how long it was in the window."""
         return self.scroll_of("attention", by=False, every=False)
+
+    @cached_property
+    def layout(self) -> pa.Table:
+        """Median boxes: name, x0, x1, y0, y1, page, min_width, max_width (as areas), and the rows behind each.
+
+        Errors: UsageError HG1530 (the plan gathers none), HG1531 (the source has no boxes).
+        """
+        return finish_layout.layout_table(self.state)
 
     @cached_property
     def posthog_cells(self) -> pa.Table:

@@ -33,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "funnel": journeys.funnel,
     "friction": friction.friction,
     "scroll": scroll.scroll,
+    "layout": layout.layout,
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,

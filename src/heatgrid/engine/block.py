@@ -18,6 +18,7 @@ DTYPES: dict[str, type] = {
     "tab": np.int64, "view": np.int64, "event": np.int64, "user_lo": np.int64, "user_hi": np.int64,
     "session_lo": np.int64, "session_hi": np.int64, "weight": np.int64, "x": np.float64, "y": np.float64,
     "width": np.float64, "height": np.float64, "page_h": np.float64, "scroll": np.float64,
+    "box_x": np.float64, "box_y": np.float64, "box_w": np.float64, "box_h": np.float64,
 }  # fmt: skip
 
 

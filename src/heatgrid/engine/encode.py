@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from heatgrid.cpu import columns, ids
 from heatgrid.engine.block import DTYPES, Array, Block, Buffers, absent
 from heatgrid.engine.crew import BEHIND
+from heatgrid.engine.measures.layout import BOX
 from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
 from heatgrid.engine.pairs import Pairs
 from heatgrid.engine.periods import Periods
@@ -30,7 +31,7 @@ MAX_TIME = 2**62
 MOST_WEIGHT = 9.2e18
 NUMBERS = (
     ("x", "x"), ("y", "y"), ("viewport_w", "width"), ("viewport_h", "height"), ("page_h", "page_h"),
-    ("scroll_y", "scroll"),
+    ("scroll_y", "scroll"), *((name, name) for name in BOX),
 )  # fmt: skip
 """Columns of the source, and what a block calls them."""
 AHEAD = 2
@@ -63,6 +64,8 @@ class Needs:
                 wanted.append("scroll_y")
         if plan.scroll:
             wanted += ["viewport_w", "viewport_h", "page_h", "scroll_y", "y", "fixed"]
+        if plan.layout:
+            wanted += ["viewport_w", "fixed", *BOX]
         if plan.posthog_cells:
             wanted += ["viewport_w", "x", "y", "fixed"]
             if plan.frame == "viewport":

@@ -15,6 +15,7 @@ from heatgrid.engine.late import RESOLVED, LateBuffer
 from heatgrid.engine.measures.friction import Friction
 from heatgrid.engine.measures.funnel import Funnel
 from heatgrid.engine.measures.journeys import Journeys
+from heatgrid.engine.measures.layout import BOX, Layout
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.posthog import PosthogCells
 from heatgrid.engine.measures.retention import Retention
@@ -69,9 +70,11 @@ class Fold:
         self.retentions = [Retention(encoder.has_users)] if plan.retention else []
         self.scrolls = self._scrolls()
         self.cells = self._cells()
+        boxes = {"feature", *BOX} <= encoder.columns and self.sessions is not None
+        self.layouts = [Layout()] if plan.layout and boxes else []
         measures = (
             *self.usages, *self.maps, *self.frictions, *self.journeys, *self.funnels, *self.retentions, *self.scrolls,
-            *self.cells,
+            *self.cells, *self.layouts,
         )  # fmt: skip
         self._crew = Crew(min(len(measures), threads - 1))
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
@@ -82,6 +85,7 @@ class Fold:
             *map(self._crew.hire, self.scrolls),
         ]  # fmt: skip
         self._retention_crew = [self._crew.hire(measure) for measure in self.retentions]
+        self._layout_crew = [self._crew.hire(measure) for measure in self.layouts]
         self._cell_crew = [self._crew.hire(measure) for measure in self.cells]
         if self.sessions is not None:
             members: list[Closer] = [
@@ -219,6 +223,8 @@ class Fold:
             journey.tell(journey.measure.fold, block, order, ready)
         for retention in self._retention_crew:
             retention.tell(retention.measure.fold, block, order, ready)
+        for layout in self._layout_crew:
+            layout.tell(layout.measure.fold, block, order, ready)
         for cells in self._cell_crew:
             cells.tell(cells.measure.fold, block, order, ready, self.encoder.kinds.find("click"))
         self.late.hold(block, order, ready)
@@ -274,6 +280,9 @@ class Fold:
             tables |= measure.tables(dims, decode)
         for cells in self.cells:
             tables["|".join(("posthog_cells", *cells.extra))] = cells.table(dims, decode)
+        for layout in self.layouts:
+            tables["layout"] = layout.table()
+            ledger.measures["boxes"] = layout.points
         if self.cells:
             ledger.measures["posthog cells"] = self.cells[0].points
         if self.scrolls:

@@ -23,6 +23,7 @@ FUNNEL_FIELDS = ("sessions", "left", "exits", "unclicked")
 SCROLL_FIELDS = ("views", "unseen", "growing", "clicks", "below", "seen_ms", "sessions")
 BAND_FIELDS = ("attention_ms", "views", "sessions")
 """By how much attention changes at the band's first px; views and sessions that reach into it, no farther."""
+LAYOUT_FIELDS = ("rows",)
 TILE_SIDE = 16
 TOTALS = ("sessions", "resumed", "views")
 

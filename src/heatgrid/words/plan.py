@@ -72,6 +72,7 @@ class Plan:
     scroll : how far views reach down, and how long each band of a page was in the window, for each map's page, bucket,
         segment and period.
     posthog_cells : clicks also in the cells that PostHog keeps: x as a share of the window, y in sixteens of px.
+    layout : gather the median box of each feature (of the box_* columns), by page and width bucket.
     exclude_users : users to leave out, by name or pattern (``*@example.com``), or files of such lines.
     keep_bots : rows of known bots (by a column of agents) and of automated browsers (webdriver) are counted too.
     band : px of a band, whole: curves are counted at the first px of each.
@@ -112,6 +113,7 @@ class Plan:
     scroll: bool = False
     band: int = 16
     posthog_cells: bool = False
+    layout: bool = False
     exclude_users: Sequence[str] | str = ()
     keep_bots: bool = False
 
