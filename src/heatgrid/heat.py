@@ -137,7 +137,7 @@ class Heat:
         if self.plan.retention and "user" not in has:
             out.append("retention is off: no column for user (--map user=COLUMN)")
         if self.plan.exclude_users and "user" not in has:
-            out.append("users are not left out: no column for user (--map user=COLUMN)")
+            out.append("exclude_users is off: no column for user (--map user=COLUMN)")
         if "users" in self.plan.distinct and "user" not in has:
             out.append("distinct users are off: no column for user (--map user=COLUMN)")
         unseen = finish_scroll.missing(self.state) if self.plan.scroll else None
