@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import heatgrid
-from heatgrid.cli import bench, demo, doctor, friction, journeys, maps, plan, report, scroll, states, tables
+from heatgrid.cli import bench, demo, doctor, friction, journeys, layout, maps, plan, report, scroll, states, tables
 from heatgrid.cli.options import is_of, spread
 from heatgrid.cli.text import put
 
