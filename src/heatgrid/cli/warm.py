@@ -52,7 +52,6 @@ def _journeys(folder: Path) -> None:
     things = ("pages", "features")
     funnel = ("pageview", "click")
     _run(folder, maps=(), transitions=things, paths=things, funnel=funnel, retention="week")
-    _run(folder, maps=(), tables=(), scroll=True)
 
 
 def _friction(folder: Path) -> None:
