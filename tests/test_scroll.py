@@ -17,6 +17,7 @@ import heatgrid as hg
 from answers import differences, groupings, run_engine
 from heatgrid.cli import main
 from heatgrid.demo.generate import write
+from heatgrid.engine.memory import Room
 from heatgrid.states.store import to_bytes
 from heatgrid.words.errors import LimitError, UsageError
 from oracle import scroll as oracle
@@ -193,6 +194,8 @@ def test_parts_of_the_sessions_add_up_and_every_lane_gives_the_same_bytes(data, 
     whole = run_engine(data, fields)
     assert to_bytes(whole.state) == to_bytes(run_engine(data, fields, order="any", block_rows=5).state)
     assert to_bytes(whole.state) == to_bytes(run_engine(data, fields, block_rows=3, threads=1, max_open=1).state)
+    spilled = run_engine(data, fields, order="any", room=Room(rows=1, leaf_rows=3, batch_rows=8, parts=2))
+    assert to_bytes(whole.state) == to_bytes(spilled.state)
 
     def owner_of(row):
         return row[owner], row.get("tab") if owner == "user" else None
