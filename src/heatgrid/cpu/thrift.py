@@ -27,7 +27,10 @@ _HEADER = 5
 C_TYPE, C_CODEC, C_VALUES, C_STORED, C_DATA, C_DICTIONARY, C_ELSEWHERE, C_ROWS = range(8)
 """A column chunk: physical type, codec, values, bytes stored, offsets of the first data page and the dictionary
 (0: none), is it in another file or encrypted, rows of its row group."""
-CHUNK_FIELDS = 8
+C_LEAST, C_LEAST_SIZE, C_MOST, C_MOST_SIZE, C_NULLS = range(8, 13)
+"""Its statistics: where the bytes of the least and of the greatest value are in the footer and how many, and the nulls;
+sizes and nulls are -1 where they are not told (or, of the ends, where the footer tells no order of values)."""
+CHUNK_FIELDS = 13
 
 
 @tight
@@ -218,14 +221,21 @@ def chunks(b: Any, end: Any, n_columns: Any, stack: Any, out: Any) -> Any:
     """The column chunks of a footer b[:end], into out (row groups, n_columns, CHUNK_FIELDS). Returns the number of
     row groups, or -1 where the footer is not understood."""
     groups = np.int64(-1)
+    ordered = False
     i = np.int64(0)
     number = np.int64(0)
     while True:
         number, kind, i = field(b, i, end, number)
         if kind == 0:
+            for g in range(0 if ordered else groups):
+                out[g, :, C_LEAST_SIZE] = -1
+                out[g, :, C_MOST_SIZE] = -1
             return groups
         if kind < 0:
             return np.int64(-1)
+        if number == 7 and kind == LIST:
+            ordered, i = _ordered(b, i, end, stack)
+            continue
         if number != 4 or kind != LIST:
             i = skip(b, i, end, kind, stack)
             continue
@@ -234,6 +244,41 @@ def chunks(b: Any, end: Any, n_columns: Any, stack: Any, out: Any) -> Any:
             return np.int64(-1)
         for g in range(groups):
             i = _row_group(b, i, end, n_columns, stack, out[g])
+
+
+@tight
+def _ordered(b: Any, i: Any, end: Any, stack: Any) -> Any:
+    """(are the values of all columns in the order of their type, position) of a footer's list of orders."""
+    count, element, i = listed(b, i, end)
+    same = element == STRUCT
+    for _ in range(count):
+        number, kind, i = field(b, i, end, np.int64(0))
+        same = same and number == 1 and kind == STRUCT
+        while kind > 0:
+            i = skip(b, i, end, kind, stack)
+            number, kind, i = field(b, i, end, number)
+        if kind < 0:
+            return False, np.int64(-1)
+    return same, i
+
+
+@tight
+def _statistics(b: Any, i: Any, end: Any, stack: Any, out: Any) -> Any:
+    """A column chunk's statistics into its fields; the position behind them."""
+    number = np.int64(0)
+    while True:
+        number, kind, i = field(b, i, end, number)
+        if kind <= 0:
+            return i
+        if number == 3 and kind == I64:
+            out[C_NULLS], i = zigzag(b, i, end)
+        elif (number == 5 or number == 6) and kind == BINARY:
+            size, at = varint(b, i, end)
+            out[C_MOST if number == 5 else C_LEAST] = at
+            out[C_MOST_SIZE if number == 5 else C_LEAST_SIZE] = size
+            i = skip(b, i, end, kind, stack)
+        else:
+            i = skip(b, i, end, kind, stack)
 
 
 @tight
@@ -265,6 +310,9 @@ def _chunk(b: Any, i: Any, end: Any, stack: Any, out: Any) -> Any:
     for f in range(CHUNK_FIELDS):
         out[f] = 0
     out[C_TYPE] = -1
+    out[C_LEAST_SIZE] = -1
+    out[C_MOST_SIZE] = -1
+    out[C_NULLS] = -1
     number = np.int64(0)
     while True:
         number, kind, i = field(b, i, end, number)
@@ -296,6 +344,8 @@ def _chunk(b: Any, i: Any, end: Any, stack: Any, out: Any) -> Any:
                 place = np.int64(C_DICTIONARY)
             if place >= 0 and kind == (I32 if inner < 5 else I64):
                 out[place], i = zigzag(b, i, end)
+            elif inner == 12 and kind == STRUCT:
+                i = _statistics(b, i, end, stack, out)
             else:
                 i = skip(b, i, end, kind, stack)
         if kind < 0:

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from heatgrid.cpu import pages, thrift
+from heatgrid.cpu import chosen, pages, thrift
 from heatgrid.cpu.snappy import SLACK
+from heatgrid.sources.prune import Bounds, ends_of_bytes
 
 FROM_ROWS = 1 << 21
 """Files of fewer rows are pyarrow's: their leaves would take longer to load, or to compile, than they save."""
@@ -71,7 +72,7 @@ class Chunks:
     def __init__(self, metadata: pq.FileMetaData, schema: pa.Schema, path: str, columns: Iterable[str],
                  dictionaries: Iterable[str]) -> None:  # fmt: skip
         self.path = path
-        self._layout = _footer(path, metadata)
+        self._footer, self._layout = _footer(path, metadata)
         self._columns: dict[str, _Column] = {}
         if self._layout is None:
             return
@@ -97,11 +98,36 @@ class Chunks:
         if self._layout is None:
             return out
         with open(self.path, "rb", buffering=0) as file:
-            for name, column in self._columns.items():
-                array = _array(room, file.fileno(), self._layout[group, column.leaf], column)
+            for name in self._columns:
+                loaded = self.load(room, file.fileno(), group, name)
+                array = None if loaded is None else whole(room, loaded)
                 if array is not None:
                     out[name] = array
         return out
+
+    def load(self, room: Room, file: int, group: int, name: str, keep: str = "bytes") -> Loaded | None:
+        """A column chunk as it is stored, in the scratch of the name `keep`; None if it is nothing for the leaves."""
+        assert self._layout is not None
+        column = self._columns[name]
+        return _loaded(room, file, self._layout[group, column.leaf], column, keep)
+
+    def is_text(self, name: str) -> bool:
+        return self._columns[name].text
+
+    def bounds(self, group: int, name: str) -> Bounds | None:
+        """What the footer says of the values of a column in a row group, None where nothing. Source: column orders
+        and statistics of the Parquet format; min and max of before there were orders are not looked at."""
+        assert self._layout is not None and self._footer is not None
+        where, column = self._layout[group, self._columns[name].leaf], self._columns[name]
+        nulls = int(where[thrift.C_NULLS])
+        ends = []
+        for at, size in ((thrift.C_LEAST, thrift.C_LEAST_SIZE), (thrift.C_MOST, thrift.C_MOST_SIZE)):
+            if where[size] >= 0:
+                ends.append(self._footer[where[at] : where[at] + where[size]].tobytes())
+        both = ends_of_bytes(*ends, column.kind) if len(ends) == 2 else None
+        if both is None and nulls < 0:
+            return None
+        return Bounds(both, None if nulls < 0 else nulls, int(where[thrift.C_ROWS]))
 
 
 class Room:
@@ -135,22 +161,43 @@ class Room:
         return view
 
 
-def _footer(path: str, metadata: pq.FileMetaData) -> Numbers | None:
-    """Where each column chunk is, (row groups, leaves, thrift.CHUNK_FIELDS); None where our own look at it fails."""
+class Loaded(NamedTuple):
+    """A column chunk as it is stored."""
+
+    column: _Column
+    raw: Bytes
+    table: Numbers
+    """Its pages."""
+    codec: int
+    rows: int
+
+    @property
+    def entries(self) -> int:
+        """Of its dictionary."""
+        return int(self.table[0, thrift.VALUES]) if self.table[0, thrift.KIND] == thrift.DICTIONARY else 0
+
+    @property
+    def page_bytes(self) -> int:
+        return int(self.table[:, thrift.SIZE].max()) + SLACK
+
+
+def _footer(path: str, metadata: pq.FileMetaData) -> tuple[Bytes | None, Numbers | None]:
+    """The footer, and where each column chunk is: (row groups, leaves, thrift.CHUNK_FIELDS); None where our own look
+    at it fails."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 8))
         tail = file.read(8)
         length = int.from_bytes(tail[:4], "little")
         if tail[4:] != _MAGIC or length > size - 8:
-            return None
+            return None, None
         file.seek(size - 8 - length)
         raw = np.frombuffer(bytearray(file.read(length)), np.uint8)
     groups, leaves = metadata.num_row_groups, metadata.num_columns
     layout = np.zeros((groups, leaves, thrift.CHUNK_FIELDS), np.int64)
     stack = np.empty((thrift.DEEPEST, 2), np.int64)
     found = thrift.chunks(raw, len(raw), leaves, stack, layout) if groups and leaves else -1
-    return layout if found == groups else None
+    return (raw, layout) if found == groups else (None, None)
 
 
 def _delivered(column: pq.ColumnSchema, kind: pa.DataType, text: bool) -> pa.DataType | None:
@@ -177,7 +224,7 @@ def _top(name: str, schema: pa.Schema) -> bool:
     return name in schema.names and not any(".".join(parts[:n]) in schema.names for n in range(1, len(parts)))
 
 
-def _load(room: Room, file: int, where: Numbers) -> Bytes | None:
+def _load(room: Room, file: int, where: Numbers, keep: str) -> Bytes | None:
     """The bytes of a column chunk and SLACK, if it is where and what its description says."""
     size = os.fstat(file).st_size
     start, stored = int(where[thrift.C_DATA]), int(where[thrift.C_STORED])
@@ -186,7 +233,7 @@ def _load(room: Room, file: int, where: Numbers) -> Bytes | None:
         start = dictionary
     if not (4 <= start <= size - stored and stored > 0):
         return None
-    raw = room.scratch("bytes", stored + SLACK)
+    raw = room.scratch(keep, stored + SLACK)
     return raw if os.preadv(file, [raw[:stored].data], start) == stored else None
 
 
@@ -214,20 +261,23 @@ def _pages(room: Room, raw: Bytes, column: _Column) -> Numbers | None:
     return None if max(sizes) > min(_MOST, _EXPANDS * stored) else table
 
 
-def _array(room: Room, file: int, where: Numbers, column: _Column) -> pa.Array | None:
-    """A column chunk as an Arrow array, or None."""
+def _loaded(room: Room, file: int, where: Numbers, column: _Column, keep: str) -> Loaded | None:
     rows, codec = int(where[thrift.C_ROWS]), int(where[thrift.C_CODEC])
     if where[thrift.C_TYPE] != _PHYSICAL[column.physical] or where[thrift.C_ELSEWHERE] or codec not in _CODECS:
         return None
     if where[thrift.C_VALUES] != rows or not 0 < rows <= _MOST:
         return None
-    raw = _load(room, file, where)
+    raw = _load(room, file, where, keep)
     table = None if raw is None else _pages(room, raw, column)
-    if raw is None or table is None:
-        return None
+    return None if raw is None or table is None else Loaded(column, raw, table, codec, rows)
+
+
+def whole(room: Room, loaded: Loaded) -> pa.Array | None:
+    """A column chunk as an Arrow array; None if it is damaged or not known to the leaves."""
+    column, raw, table, codec, rows = loaded
     wide = np.dtype(column.stored).itemsize
-    entries = int(table[0, thrift.VALUES]) if table[0, thrift.KIND] == thrift.DICTIONARY else 0
-    scratch = room.scratch("page", int(table[:, thrift.SIZE].max()) + SLACK)
+    entries = loaded.entries
+    scratch = room.scratch("page", loaded.page_bytes)
     dense = room.scratch("dense", wide * (rows + 1)).view(column.stored)
     bits = room.lend(8 * (rows // 64 + 2))
     bits[:] = 0
@@ -241,14 +291,47 @@ def _array(room: Room, file: int, where: Numbers, column: _Column) -> pa.Array |
         valid = pages.numbers(raw, table, codec, column.optional, dictionary, scratch, found, dense, *result)
     if valid < 0:
         return None
+    words = None
+    if column.text:
+        words = words_of(room, loaded)
+        if words is None:
+            return None
+    return made(room, column, bits, values, rows, int(valid), words)
+
+
+def chosen_rows(room: Room, loaded: Loaded, rows: Numbers, n: int, words: pa.Array | None) -> pa.Array | None:
+    """Of a column chunk the n rows that are set in the words of `rows`; the same as taken from ``whole``."""
+    column, raw, table, codec, _ = loaded
+    wide = np.dtype(column.stored).itemsize
+    scratch = room.scratch("page", loaded.page_bytes)
+    ranks = room.scratch("found", 4 * n).view(np.int32)
+    valid_bits = room.scratch("valid", 8 * len(rows)).view(np.uint64)
+    valid_bits[:] = 0
+    bits = room.lend(8 * (n // 64 + 2))
+    bits[:] = 0
+    values = room.lend(wide * n)
+    which = rows, loaded.rows, scratch, ranks
+    result = valid_bits, bits.view(np.uint64), values.view(column.stored)
+    if column.text:
+        valid = chosen.indices(raw, table, codec, column.optional, loaded.entries, *which, *result)
+    else:
+        dictionary = room.scratch("dictionary", wide * loaded.entries).view(column.stored)
+        dense = room.scratch("dense", wide * (loaded.rows + 1)).view(column.stored)
+        valid = chosen.numbers(raw, table, codec, column.optional, dictionary, *which, dense, *result)
+    return None if valid < 0 else made(room, column, bits, values, n, int(valid), words)
+
+
+def made(
+    room: Room, column: _Column, bits: Bytes, values: Bytes, rows: int, valid: int, words: pa.Array | None
+) -> pa.Array:
+    """The array of what the leaves have filled."""
     if not column.text and column.kind.bit_width < 32:
         values = _narrowed(room, values.view(np.int32), np.dtype(column.kind.to_pandas_dtype()))
-    nulls = rows - int(valid)
+    nulls = rows - valid
     buffers = [pa.py_buffer(bits) if nulls else None, pa.py_buffer(values)]
     if not column.text:
         return pa.Array.from_buffers(column.kind, rows, buffers, nulls)
-    words = _words(raw, table[0], codec, scratch)
-    return None if words is None else pa.DictionaryArray.from_buffers(column.kind, rows, buffers, words, nulls)
+    return pa.DictionaryArray.from_buffers(column.kind, rows, buffers, words, nulls)
 
 
 def _narrowed(room: Room, values: npt.NDArray[np.int32], kind: np.dtype[Any]) -> Bytes:
@@ -258,11 +341,14 @@ def _narrowed(room: Room, values: npt.NDArray[np.int32], kind: np.dtype[Any]) ->
     return out
 
 
-def _words(raw: Bytes, page: Numbers, codec: int, scratch: Bytes) -> pa.Array | None:
-    entries = int(page[thrift.VALUES])
+def words_of(room: Room, loaded: Loaded) -> pa.Array | None:
+    """The dictionary of a column chunk of texts; None if it is damaged."""
+    page = loaded.table[0]
+    entries = loaded.entries
     offsets = np.empty(entries + 1, np.int32)
     data = np.empty(int(page[thrift.SIZE]), np.uint8)
-    total = int(pages.words(raw, page, codec, scratch, offsets, data))
+    scratch = room.scratch("page", loaded.page_bytes)
+    total = int(pages.words(loaded.raw, page, loaded.codec, scratch, offsets, data))
     if total < 0:
         return None
     return pa.StringArray.from_buffers(entries, pa.py_buffer(offsets), pa.py_buffer(data[:total]))

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from heatgrid.sources.chunks import FROM_ROWS, Chunks, Room
+from heatgrid.cpu.chosen import rows_of
+from heatgrid.sources.chosen import Chosen
+from heatgrid.sources.chunks import FROM_ROWS, Chunks, Loaded, Room
 from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import corrupt, reading
 from heatgrid.sources.files import Identity
@@ -36,6 +38,8 @@ class _Wanted:
     keys: dict[str, str | None]
     chunks: Chunks | None
     """What of it our own leaves may decode."""
+    chosen: Chosen | None = None
+    """The where, if it can be applied before more than its own columns is decoded."""
 
 
 class _Reader:
@@ -44,6 +48,7 @@ class _Reader:
     def __init__(self, path: str, metadata: pq.FileMetaData, wanted: _Wanted, job: Job) -> None:
         self._path, self._metadata, self._wanted, self._job = path, metadata, wanted, job
         self._file: pq.ParquetFile | None = None
+        self._raw: int | None = None
         self._room = Room()
 
     def read(self, index: int, few: bool) -> pa.Table:
@@ -59,6 +64,38 @@ class _Reader:
         for name, array in own.items():
             table = table.append_column(name, array)
         return table
+
+    def choose(self, index: int, few: bool, place: str) -> pa.RecordBatch | None:
+        """The rows of a row group that the where lets through; None if all of it must be read for that."""
+        chosen = self._wanted.chosen
+        if chosen is None:
+            return None
+        if self._raw is None:
+            self._raw = self._job.opened.keep(open(self._path, "rb", buffering=0)).fileno()  # noqa: SIM115
+        loaded: dict[str, Loaded] = {}
+        found = chosen.rows(self._room, self._raw, index, loaded)
+        if found is None:
+            return None
+        rows, n = found
+        if n == 0:
+            return _nothing(chosen.columns)
+        if n == self._metadata.row_group(index).num_rows:
+            return None
+        own = chosen.take(self._room, self._raw, index, loaded, rows, n)
+        if own is None:
+            return None
+        rest = [name for name in chosen.columns if name not in own]
+        if rest:
+            numbers = np.empty(n, np.int32)
+            rows_of(rows, numbers)
+            table = _sound(self._arrow(index, rest, few), place)
+            if table.num_rows != self._metadata.row_group(index).num_rows:
+                return None
+            own |= dict(zip(rest, table.take(pa.array(numbers)).combine_chunks().columns, strict=True))
+        if not own:
+            return pa.RecordBatch.from_struct_array(pa.StructArray.from_buffers(pa.struct([]), n, [None]))
+        arrays = [one.chunk(0) if isinstance(one, pa.ChunkedArray) else one for one in own.values()]
+        return pa.RecordBatch.from_arrays(arrays, names=list(own))
 
     def _arrow(self, index: int, columns: list[str], few: bool) -> pa.Table:
         if self._file is None:
@@ -126,7 +163,7 @@ class ParquetPart:
             few = footer.groups < 2 * job.threads
             for index in range(footer.groups):
                 rows = footer.rows(index)
-                if self._ruled_out(job, footer, index):
+                if self._ruled_out(job, footer, wanted.chunks, index):
                     yield partial(self._skipped, job, rows)
                 elif footer.decoded(index, wanted.columns) > _WHOLE_BYTES:
                     yield from self._streamed(job, footer.metadata, wanted, index)
@@ -156,18 +193,30 @@ class ParquetPart:
         if footer.metadata.num_rows >= FROM_ROWS:
             with reading(self.path):
                 chunks = Chunks(footer.metadata, self.own, self.path, columns, dictionaries)
-        return _Wanted(columns, dictionaries, keys, chunks)
+        chosen = None if chunks is None else Chosen.of(chunks, job.deliver, self.own, self.keys)
+        return _Wanted(columns, dictionaries, keys, chunks, chosen)
 
     def _whole(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int, few: bool) -> list[Piece]:
         place = self._place(index)
 
         with reading(place):
             reader = job.opened.reader(lambda: _Reader(self.path, metadata, wanted, job))
+            chosen = reader.choose(index, few, place)
+            if chosen is not None:
+                return self._chosen(job, wanted, chosen, metadata.row_group(index).num_rows, place)
             table = reader.read(index, few)
         expected = metadata.row_group(index).num_rows
         if wanted.columns and table.num_rows != expected:
             raise corrupt(place, f"{table.num_rows} rows where {expected} are announced")
         return pieces_of(_batches(table, expected, wanted, place), job, place)
+
+    def _chosen(self, job: Job, wanted: _Wanted, batch: pa.RecordBatch, rows: int, place: str) -> list[Piece]:
+        """The pieces of rows that a where has let through already; the first stands for those that it has not."""
+        if batch.num_rows == 0:
+            return self._skipped(job, rows)
+        pieces = pieces_of([with_keys(batch, wanted.keys)], job.unfiltered, place)
+        pieces[0].read += rows - batch.num_rows
+        return pieces
 
     def _streamed(self, job: Job, metadata: pq.FileMetaData, wanted: _Wanted, index: int) -> Iterator[Task]:
         """A row group too large to hold: batch by batch, decoded where it is asked for."""
@@ -193,12 +242,13 @@ class ParquetPart:
     def _place(self, index: int) -> str:
         return f"{self.path}, row group {index}"
 
-    def _ruled_out(self, job: Job, footer: Footer, index: int) -> bool:
+    def _ruled_out(self, job: Job, footer: Footer, chunks: Chunks | None, index: int) -> bool:
         where = job.deliver.where
         if where is None:
             return False
         rows = footer.rows(index)
-        footer.look(index, where.columns)
+        own = [] if chunks is None else chunks.columns
+        footer.look(index, [path for path in where.columns if path not in own])
         bounds = {}
         for path in where.columns:
             if path in self.keys:
@@ -206,10 +256,14 @@ class ParquetPart:
                 ends = None if value is None else pa.array([value, value])
                 bounds[path] = Bounds(ends, rows if value is None else 0, rows)
                 continue
-            bound = footer.bounds(index, path)
+            bound = chunks.bounds(index, path) if chunks is not None and path in own else footer.bounds(index, path)
             if bound is not None:
                 bounds[path] = _as_delivered(bound, job) if path == job.deliver.time_path else bound
         return not can_be_true(where, bounds)
+
+
+def _nothing(names: list[str]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(0) for _ in names], names=names)
 
 
 def _as_delivered(bound: Bounds, job: Job) -> Bounds:

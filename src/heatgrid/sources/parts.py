@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -70,6 +70,11 @@ class Job:
     opened: Opened
     repeats: dict[str, bool]
     """Which text columns are worth a dictionary, by the first Parquet file of the scan."""
+
+    @property
+    def unfiltered(self) -> Job:
+        """The same job on rows that a where has let through already."""
+        return replace(self, deliver=replace(self.deliver, where=None))
 
 
 class Part(Protocol):

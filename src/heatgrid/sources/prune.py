@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -129,3 +130,23 @@ def ends_of(low: object, high: object, kind: pa.DataType) -> pa.Array | None:
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeDecodeError):
         return None
     return ends if pc.less_equal(ends[0], ends[1]).as_py() else None
+
+
+def ends_of_bytes(low: bytes, high: bytes, kind: pa.DataType) -> pa.Array | None:
+    """As ``ends_of``, of values as Parquet's statistics store them."""
+    if is_text(bare(kind)):
+        try:
+            return ends_of(low.decode(), high.decode(), kind)
+        except UnicodeDecodeError:
+            return None
+    if pa.types.is_floating(kind):
+        stored = "<f4" if kind == pa.float32() else "<f8"
+    else:
+        wide = "8" if kind.bit_width == 64 else "4"
+        stored = ("<u" if pa.types.is_unsigned_integer(kind) else "<i") + wide
+    if not len(low) == len(high) == np.dtype(stored).itemsize:
+        return None
+    ends = [np.frombuffer(end, stored)[0].item() for end in (low, high)]
+    if not pa.types.is_timestamp(kind):
+        return ends_of(*ends, kind)
+    return pa.array(ends, pa.int64()).view(kind) if ends[0] <= ends[1] else None
