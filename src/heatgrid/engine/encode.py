@@ -136,12 +136,12 @@ class Encoder:
         self._ring = deque(Buffers() for _ in range(AHEAD + BEHIND + 1))
         self._has = self.columns = has
         self._ranked = ranked
-        self._edges = np.array(BUCKET_EDGES, np.float64)
+        self.edges = np.array(BUCKET_EDGES, np.float64)
         years = plan.time_range
-        self._range = (-MAX_TIME, MAX_TIME)
+        self.range = (-MAX_TIME, MAX_TIME)
         if years is not None:
-            self._range = _year(years[0]) * self.ticks, _year(years[1]) * self.ticks
-        self._before = self._range[0]
+            self.range = _year(years[0]) * self.ticks, _year(years[1]) * self.ticks
+        self._before = self.range[0]
         self._total = 0.0
 
     def encode(self, chunk: Chunk, lead: int) -> Block:
@@ -152,10 +152,7 @@ class Encoder:
         self._ring.append(buffers := self._ring.popleft())
         batch = chunk.batch
         n = batch.num_rows
-        self.ledger.read += chunk.read
-        self.ledger.filtered += chunk.read - n - sum(chunk.rejected.values())
-        for reason, count in chunk.rejected.items():
-            self.ledger.reject(reason, count)
+        self.account(chunk)
         cols = {name: absent(name) for name in DTYPES}
 
         def fresh(name: str) -> Array:
@@ -186,13 +183,13 @@ class Encoder:
             fresh("seq")[:] = self._seq(get, n)
         for source, name in NUMBERS:
             if source in self._has:
-                self._number(get, source, n, out=fresh(name))
+                self.number(get, source, n, out=fresh(name))
         if "scroll_y" in self._has and "frame" in self._has:
             self._leave_out_containers(get, cols["kind"][lead:], cols["scroll"][lead:])
         if "viewport_w" in self._has:
-            columns.width_buckets(cols["width"][lead:], self._edges, fresh("bucket"))
+            columns.width_buckets(cols["width"][lead:], self.edges, fresh("bucket"))
         if "fixed" in self._has:
-            fresh("fixed")[:] = self._number(get, "fixed", n, null=0.0) != 0
+            fresh("fixed")[:] = self.number(get, "fixed", n, null=0.0) != 0
         if self.periods is not None:
             self.periods.encode(cols["time"][lead:], ok, fresh("period"))
         if self.cohorts is not None:
@@ -200,10 +197,17 @@ class Encoder:
         fresh("slot")
         return Block(n, lead, cols, ok, index, lo, hi, self.ledger.read)
 
+    def account(self, chunk: Chunk) -> None:
+        """Enter a chunk's rows, and those that the source has left out, into the ledger."""
+        self.ledger.read += chunk.read
+        self.ledger.filtered += chunk.read - chunk.batch.num_rows - sum(chunk.rejected.values())
+        for reason, count in chunk.rejected.items():
+            self.ledger.reject(reason, count)
+
     def _time(self, column: pa.Array, out: npt.NDArray[np.int64], ok: npt.NDArray[np.uint8]) -> None:
         out[:] = values_of(column)
         bits, offset = bitmap(column)
-        self.ledger.reject("time", int(columns.check_time(out, bits, offset, *self._range, self._before, ok)))
+        self.ledger.reject("time", int(columns.check_time(out, bits, offset, *self.range, self._before, ok)))
         if len(out):
             self._before = int(out[-1])
 
@@ -299,7 +303,7 @@ class Encoder:
             IdHashes().rows(_comparable(column), other_lo, other_hi)
             ids.mix_into(lo, hi, other_lo, other_hi)
 
-    def _number(
+    def number(
         self,
         get: dict[str, pa.Array],
         name: str,
@@ -345,7 +349,7 @@ class Encoder:
 
     def _counts(self, get: dict[str, pa.Array], n: int) -> npt.NDArray[np.float64]:
         """The count of each row; integers that float64 cannot hold are infinite, and so rejected."""
-        number = self._number(get, "count", n, null=1.0)
+        number = self.number(get, "count", n, null=1.0)
         column = get.get("count")
         if column is not None and pa.types.is_integer(column.type):
             number[(values_of(column) > 2**53) & ~np.isnan(number)] = np.inf
@@ -357,7 +361,7 @@ class Encoder:
             return np.full(n, -MAX_TIME)
         column = get["seq"]
         if not pa.types.is_integer(column.type):
-            number = self._number(get, "seq", n)
+            number = self.number(get, "seq", n)
             return np.where(np.isnan(number), -MAX_TIME, np.clip(np.nan_to_num(number), -(2**53), 2**53)).astype(
                 np.int64
             )

@@ -57,8 +57,8 @@ class Fold:
         self.duplicates = 0
         self._seen = Sets(slots=1)
         self._none_page = encoder.pages.null_code() if encoder.has_page else -1
-        self._bounds = np.array([2**63 - 1, -(2**63)], np.int64)
-        self._kind_counts = np.zeros(0, np.int64)
+        self.bounds = np.array([2**63 - 1, -(2**63)], np.int64)
+        self.kind_counts = np.zeros(0, np.int64)
         self._ring = deque(Buffers() for _ in range(BEHIND + 1))
         self._areas = self._area_arrays()
         self._segment_dims = tuple(f"by:{name}" for name in plan.by)
@@ -156,6 +156,17 @@ class Fold:
             if follow or whole
         ]
 
+    def _count_kinds(self, kinds: int) -> None:
+        """Room to count so many."""
+        more = kinds - len(self.kind_counts)
+        if more > 0:
+            self.kind_counts = np.append(self.kind_counts, np.zeros(more, np.int64))
+
+    def layers(self) -> Array:
+        """The layer of each kind seen so far, which can be counted now; -1: it is not drawn."""
+        self._count_kinds(len(self.encoder.kinds.names))
+        return self._layer_of_kind()
+
     def _layer_of_kind(self) -> Array:
         drawn = {layer.removesuffix("s"): i for i, layer in enumerate(LAYERS) if layer in self.plan.maps}
         return np.array([drawn.get(name, -1) for name in self.encoder.kinds.names], np.int32)
@@ -184,10 +195,7 @@ class Fold:
         block.set_lead(self.late.rows)
         c = block.columns
         kind_flags = self._kind_flags()
-        if len(self._kind_counts) < len(kind_flags):
-            self._kind_counts = np.append(
-                self._kind_counts, np.zeros(len(kind_flags) - len(self._kind_counts), np.int64)
-            )
+        self._count_kinds(len(kind_flags))
         if self.sessions is None:
             c["slot"][:] = block.ok.astype(np.int32) - 1
             if self._viewport(c):
@@ -195,7 +203,7 @@ class Fold:
                 c["y"] += np.nan_to_num(c["scroll"]) * (1 - c["fixed"] if len(c["fixed"]) else 1)
             order, ready = self.late.order(block, last=last)
             self._drop_seen(c, order, ready)
-            columns.tally(order, ready, c["slot"], c["kind"], c["time"], self._kind_counts, self._bounds)
+            columns.tally(order, ready, c["slot"], c["kind"], c["time"], self.kind_counts, self.bounds)
         else:
             self.sessions.assign(block, self.late.held_slots)
             self.late.fill(block)
@@ -205,7 +213,7 @@ class Fold:
                 wanted = name != "view_row" or len(c["view"])
                 c[name] = buffers.take(name, block.rows if wanted else 0)
             self.sessions.scan(
-                block, order, ready, kind_flags, self._viewport(c), self._none_page, self._kind_counts, self._bounds
+                block, order, ready, kind_flags, self._viewport(c), self._none_page, self.kind_counts, self.bounds
             )
         if self._areas is not None:
             areas.name_by_area(
@@ -265,13 +273,13 @@ class Fold:
         ledger = Ledger()
         if self.maps:
             ledger.measures = self.maps[0].points()
-        kinds = len(self._kind_counts)
+        kinds = len(self.kind_counts)
         tables = {u.name: u.table(dims, decode) for u in self.usages}
         tables["kinds"] = Table(
             ("kind",),
             KIND_FIELDS,
             np.arange(kinds)[:, None],
-            self._kind_counts[:, None].copy(),
+            self.kind_counts[:, None].copy(),
             np.zeros((0, 3), np.int64),
         )
         for funnel in self.funnels:
@@ -313,9 +321,9 @@ class Fold:
             totals = {"sessions": sessions, "resumed": resumed, "views": views}
             ledger.reject("duplicate", duplicates)
         ledger.reject("duplicate", self.duplicates)
-        ledger.accepted = int(self._kind_counts.sum())
+        ledger.accepted = int(self.kind_counts.sum())
         mul, div = self._ms
-        bounds = (int(self._bounds[0]) * mul // div, int(self._bounds[1]) * mul // div) if ledger.accepted else None
+        bounds = (int(self.bounds[0]) * mul // div, int(self.bounds[1]) * mul // div) if ledger.accepted else None
         return canonical(
             State(
                 plan=self.plan,

@@ -4,6 +4,7 @@ T: rows in order of time, sessions interleaved. No sort; late rows wait in a sma
 S: sessions one after the other. The same pass: order is checked by session, and the longest idle close first.
 P: any order. Rows are cut by session into parts, on the disk where memory is short; each part is sorted and folded
    alone (engine/partitioned.py).
+M: maps alone, of a source without sessions: any order, nothing to wait for (points.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from heatgrid.cpu import late
+from heatgrid.engine import points
 from heatgrid.engine.block import DTYPES, Array, Block
 from heatgrid.engine.encode import AHEAD, Encoder, Needs
 from heatgrid.engine.fold import Fold
@@ -109,6 +111,9 @@ class _Run:
                     hint=f"--map {name}=COLUMN; {nearest(name, [*source.columns, *source.others])}",
                 )  # fmt: skip
         self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)
+        alone = points.needs_of(plan, self.needs)
+        self._points_only = alone is not None
+        self.needs = alone or self.needs
         self._spool: Spool | None = None
         self._rest: Generator[Chunk] | None = None
         self._waited = -1
@@ -116,6 +121,9 @@ class _Run:
     def go(self, order: str, spooled: Scratch) -> tuple[State, str, list[str]]:
         """spooled : for a stream that cannot be read again; closed by the caller."""
         notes: list[str] = []
+        if self._points_only:
+            with closing(self._pieces()) as chunks:
+                return points.run(chunks, self._encoder, self.threads, self._tell), "M", notes
         if order != "any":
             if not self.source.replayable and order == "auto":
                 self._spool = Spool(spooled, self.memory.spool() if self.room is None else self.room.rows)
@@ -199,7 +207,7 @@ class _Run:
 
     def _stream(self, lateness: int, notes: list[str]) -> State:
         """Lanes T and S: one pass in the order of the input."""
-        encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
+        encoder = self._encoder()
         fold: Fold | None = None
         with ExitStack() as opened:
             for block in opened.enter_context(closing(self._blocks(encoder))):
@@ -219,6 +227,9 @@ class _Run:
             notes.append(f"{fold.sessions.evicted:,} idle sessions were closed early to save memory")
         _add_run_ledger(state, encoder.ledger)
         return state
+
+    def _encoder(self) -> Encoder:
+        return Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
 
     def _fold(self, encoder: Encoder, lateness: int) -> Fold:
         return Fold(self.plan, encoder, lateness=lateness, max_open=self.max_open, threads=self.threads)
@@ -255,7 +266,7 @@ class _Run:
         """Lane P."""
         if self._spool is None:
             give_back()
-        encoder = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
+        encoder = self._encoder()
         with Scratch(self.scratch) as scratch, closing(self._blocks(encoder)) as blocks:
             lane: Partitioned | None = None
             for block in blocks:

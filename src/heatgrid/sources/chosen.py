@@ -103,7 +103,7 @@ class Chosen:
             one = loaded.get(name) or self._chunks.load(room, file, group, name)
             if one is None:
                 return None
-            words = _sound_words(room, one) if one.column.text else None
+            words = one.words or _sound_words(room, one) if one.column.text else None
             array = None if one.column.text and words is None else chosen_rows(room, one, rows, n, words)
             if array is None:
                 return None
@@ -121,7 +121,8 @@ class Chosen:
                 if found is None:
                     return None
                 # the pages are taken apart in the room's one table
-                loaded[program.path] = found._replace(table=found.table.copy())
+                found = found._replace(table=found.table.copy())
+                loaded[program.path] = found._replace(words=_sound_words(room, found) if found.column.text else None)
             one = loaded[program.path]
             return _by_entry(room, program, one) if one.column.text else self._by_value(room, program, one)
         left = self._find(program.left, room, file, group, loaded)
@@ -190,7 +191,7 @@ def _sound_words(room: Room, one: Loaded) -> pa.Array | None:
 
 
 def _by_entry(room: Room, test: _Test, one: Loaded) -> tuple[Bits, int] | None:
-    words = _sound_words(room, one)
+    words = one.words
     if words is None:
         return None
     key = b"".join(buffer.to_pybytes() for buffer in words.buffers() if buffer is not None)

@@ -114,20 +114,25 @@ class Chunks:
     def is_text(self, name: str) -> bool:
         return self._columns[name].text
 
-    def bounds(self, group: int, name: str) -> Bounds | None:
-        """What the footer says of the values of a column in a row group, None where nothing. Source: column orders
-        and statistics of the Parquet format; min and max of before there were orders are not looked at."""
+    def told(self, group: int, name: str) -> tuple[bytes | None, bytes | None, int]:
+        """The least and the greatest value of a column in a row group as the footer has them, and the nulls (-1: it
+        does not say). Source: column orders and statistics of the Parquet format; the ends of before there were orders
+        are not looked at."""
         assert self._layout is not None and self._footer is not None
-        where, column = self._layout[group, self._columns[name].leaf], self._columns[name]
-        nulls = int(where[thrift.C_NULLS])
-        ends = []
-        for at, size in ((thrift.C_LEAST, thrift.C_LEAST_SIZE), (thrift.C_MOST, thrift.C_MOST_SIZE)):
-            if where[size] >= 0:
-                ends.append(self._footer[where[at] : where[at] + where[size]].tobytes())
-        both = ends_of_bytes(*ends, column.kind) if len(ends) == 2 else None
-        if both is None and nulls < 0:
-            return None
-        return Bounds(both, None if nulls < 0 else nulls, int(where[thrift.C_ROWS]))
+        where = self._layout[group, self._columns[name].leaf].tolist()
+        ends = [
+            self._footer[where[at] : where[at] + where[size]].tobytes() if where[size] >= 0 else None
+            for at, size in ((thrift.C_LEAST, thrift.C_LEAST_SIZE), (thrift.C_MOST, thrift.C_MOST_SIZE))
+        ]
+        return ends[0], ends[1], where[thrift.C_NULLS]
+
+    def bounds(self, group: int, name: str) -> Bounds:
+        """The same as values."""
+        assert self._layout is not None
+        low, high, nulls = self.told(group, name)
+        column = self._columns[name]
+        both = None if low is None or high is None else ends_of_bytes(low, high, column.kind)
+        return Bounds(both, None if nulls < 0 else nulls, int(self._layout[group, column.leaf, thrift.C_ROWS]))
 
 
 class Room:
@@ -170,6 +175,8 @@ class Loaded(NamedTuple):
     """Its pages."""
     codec: int
     rows: int
+    words: pa.Array | None = None
+    """Its dictionary, where it has been looked at."""
 
     @property
     def entries(self) -> int:
@@ -274,7 +281,7 @@ def _loaded(room: Room, file: int, where: Numbers, column: _Column, keep: str) -
 
 def whole(room: Room, loaded: Loaded) -> pa.Array | None:
     """A column chunk as an Arrow array; None if it is damaged or not known to the leaves."""
-    column, raw, table, codec, rows = loaded
+    column, raw, table, codec, rows = loaded[:5]
     wide = np.dtype(column.stored).itemsize
     entries = loaded.entries
     scratch = room.scratch("page", loaded.page_bytes)
@@ -301,7 +308,7 @@ def whole(room: Room, loaded: Loaded) -> pa.Array | None:
 
 def chosen_rows(room: Room, loaded: Loaded, rows: Numbers, n: int, words: pa.Array | None) -> pa.Array | None:
     """Of a column chunk the n rows that are set in the words of `rows`; the same as taken from ``whole``."""
-    column, raw, table, codec, _ = loaded
+    column, raw, table, codec = loaded[:4]
     wide = np.dtype(column.stored).itemsize
     scratch = room.scratch("page", loaded.page_bytes)
     ranks = room.scratch("found", 4 * n).view(np.int32)

@@ -36,6 +36,7 @@ class Footer:
         columns = range(self.metadata.num_columns)
         self._leaves: dict[str, int] = {self.metadata.schema.column(i).path: i for i in columns}
         self._safe: set[tuple[int, str]] = set()
+        self._below: dict[tuple[str, ...], int] = {}
 
     def rows(self, index: int) -> int:
         return int(self.metadata.row_group(index).num_rows)
@@ -88,5 +89,8 @@ class Footer:
     def decoded(self, index: int, paths: list[str]) -> int:
         """Bytes of some columns of a row group once they are decoded, about and rather too many."""
         group = self.metadata.row_group(index)
-        below = sum(any(f"{leaf}.".startswith(f"{path}.") for path in paths) for leaf in self._leaves)
+        below = self._below.get(tuple(paths))
+        if below is None:
+            below = sum(any(f"{leaf}.".startswith(f"{path}.") for path in paths) for leaf in self._leaves)
+            self._below[tuple(paths)] = below
         return below * (8 * self.rows(index) + int(group.total_byte_size) // max(1, len(self._leaves)))

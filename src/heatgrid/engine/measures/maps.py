@@ -66,7 +66,8 @@ class MapMeasure:
             out = np.empty(block.rows, np.int32)
             pairs.encode(base, c[name], out)
             base = out
-        self._room(int(base.max(initial=-1)) + 1, block)
+        weight = c["weight"]
+        self._room(int(base.max(initial=-1)) + 1, int(weight.sum()) if len(weight) else block.rows)
         if self._scratch.shape[1] < block.rows:
             self._scratch = np.empty((4, block.rows * 5 // 4), np.int64)
         rows, cells, maps, places = self._scratch
@@ -83,7 +84,7 @@ class MapMeasure:
                 self.with_sessions, self._n_tx, self._table, self._keys, self._used, self._stats, maps, places,
             )  # fmt: skip
             if placed < stop:
-                self._make_room(tiles.NO_TILE)
+                self.make_room(tiles.NO_TILE)
             self._count(c, at, int(placed), maps, places)
             at = int(placed)
 
@@ -97,7 +98,7 @@ class MapMeasure:
                 c["weight"], self._grid[4], self._n_tx, want, *rest,
             )  # fmt: skip
             if reason != tiles.DONE:
-                self._make_room(int(reason))
+                self.make_room(int(reason))
                 want, *rest = self._state()
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
@@ -108,9 +109,9 @@ class MapMeasure:
             if reason == tiles.DONE:
                 self._sets.free(slots)
                 return
-            self._make_room(int(reason))
+            self.make_room(int(reason))
 
-    def _make_room(self, reason: int) -> None:
+    def make_room(self, reason: int) -> None:
         if reason == tiles.NO_POOL:
             self._sets.grow()
         elif reason == tiles.NO_TILE:
@@ -130,7 +131,7 @@ class MapMeasure:
             self._waiting = np.concatenate([self._waiting, more])
             self._waiting_free[0] = n
 
-    def _room(self, bases: int, block: Block) -> None:
+    def _room(self, bases: int, events: int) -> None:
         rows = bases * tiles.LAYERS * 2 * tiles.BUCKETS
         if rows >= MAX_MAPS:
             raise LimitError(
@@ -140,10 +141,21 @@ class MapMeasure:
         if rows > len(self._stats):
             more = max(rows, 2 * len(self._stats)) - len(self._stats)
             self._stats = np.concatenate([self._stats, np.zeros((more, tiles.STATS), np.int64)])
-        weight = block["weight"]
-        self._total += int(weight.sum()) if len(weight) else block.rows
+        self._total += events
         if self._total >= WIDE_FROM and self._counts.dtype != np.int64:
             self._counts = self._counts.astype(np.int64)
+
+    def counters(self, bases: int, events: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The grid and the tables for so many bases and more events, which lane M counts in by itself."""
+        self._room(bases, events)
+        tables = self._ledger, self._table, self._keys, self._used, self._counts, self._stats
+        return (*self._grid, self._n_tx), tables
+
+    def sum_events(self) -> None:
+        """The events of each map, which lane M leaves to be added up from its cells."""
+        n = int(self._used[0])
+        in_tile = self._counts[:n, :, 0].sum(axis=1, dtype=np.int64)
+        np.add.at(self._stats[:, tiles.EVENTS], self._keys[:n] >> tiles.CELL_BITS, in_tile)
 
     def points(self) -> dict[str, Points]:
         return {

@@ -1,0 +1,143 @@
+"""Maps of a source without sessions: one loop from a chunk's columns, as Arrow has them, to the counted tiles.
+
+Without sessions a row needs no order and no memory of others, so nothing of a block is kept: times, kinds and points
+are looked at in short stretches that stay in the first cache. (By blocks, with the leaves that sessions need, a row
+cost 43 ns beside its decoding; this takes 7.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from heatgrid.cpu.jit import tight
+from heatgrid.cpu.tiles import BUCKETS, CELL_BITS, LAYERS, UNKNOWN, WIDEST, _tile
+
+STRETCH = 2048
+"""Rows looked at together; before each so many new tiles must have room."""
+
+
+@tight
+def _valid(bits: Any, offset: Any, start: Any, out: Any) -> None:
+    """out[i] = the validity bit of row start + i, 1 where there are no bits."""
+    n = out.shape[0]
+    if bits.shape[0] == 0:
+        out[:] = 1
+        return
+    for i in range(n):
+        j = np.uint64(start + offset + i)
+        out[i] = (bits[j >> np.uint64(3)] >> np.uint8(j & np.uint64(7))) & 1
+
+
+@tight
+def _in_time(time: Any, first: Any, last: Any, ok: Any, bounds: Any) -> Any:
+    """ok[i] &= first <= time[i] < last; bounds widened by what is left of them. Returns how many that is."""
+    found = np.int64(0)
+    low = bounds[0]
+    high = bounds[1]
+    for i in range(ok.shape[0]):
+        t = time[i]
+        there = ok[i] & np.uint8(t >= first) & np.uint8(t < last)
+        ok[i] = there
+        found += there
+        low = min(low, t if there else np.int64(2**63 - 1))
+        high = max(high, t if there else np.int64(-(2**63)))
+    bounds[0] = low
+    bounds[1] = high
+    return found
+
+
+@tight
+def fold(
+    start: Any, n: Any, time: Any, time_bits: Any, time_offset: Any, first: Any, last: Any, kind: Any, kind_bits: Any,
+    kind_offset: Any, kind_codes: Any, no_kind: Any, layer_of_kind: Any, page: Any, page_bits: Any, page_offset: Any,
+    page_codes: Any, no_page: Any, x: Any, x_bits: Any, x_offset: Any, y: Any, y_bits: Any, y_offset: Any, fixed: Any,
+    bucket: Any, width: Any, touched: Any, x0: Any, y0: Any, cw: Any, ch: Any, nx: Any, ny: Any, n_tx: Any,
+    scratch: Any, rows: Any, kind_counts: Any, bounds: Any, ledger: Any, table: Any, keys: Any, used: Any, counts: Any,
+    stats: Any,
+) -> Any:  # fmt: skip
+    """Count rows [start, n) of a chunk in the tiles and by kind; ``bounds`` and ``ledger`` as the scan and the maps
+    keep them.
+
+    kind, page : dictionary indices, *_codes : by entry, no_* : of a null; of length 0: all rows are null. x of length
+    0: no points. touched : is a row from a touch pointer (uint8); fixed, bucket, width, touched : length 0 if unknown.
+    scratch : uint8 (3, STRETCH); rows : int32 of STRETCH. Returns (row to go on with once there is room for STRETCH
+    tiles, or n; rows whose time is null or outside [first, last)).
+    """
+    bad = np.int64(0)
+    while start < n:
+        if used[0] + STRETCH > keys.shape[0]:
+            return start, bad
+        m = min(n - start, np.int64(STRETCH))
+        ok = scratch[0, :m]
+        drawn = scratch[1, :m]
+        there = scratch[2, :m]
+        _valid(time_bits, time_offset, start, ok)
+        good = _in_time(time[start : start + m], first, last, ok, bounds)
+        bad += m - good
+        if kind.shape[0]:
+            _valid(kind_bits, kind_offset, start, there)
+            end = np.uint32(kind_codes.shape[0] - 1)
+            for i in range(m):
+                code = np.int64(kind_codes[min(np.uint32(kind[start + i]), end)]) if there[i] else np.int64(no_kind)
+                kind_counts[np.uint64(code)] += ok[i]
+                drawn[i] = (layer_of_kind[np.uint64(code)] + 1) & -np.int64(ok[i])
+        else:
+            kind_counts[no_kind] += good
+            layer = np.int64(layer_of_kind[no_kind] + 1)
+            for i in range(m):
+                drawn[i] = layer & -np.int64(ok[i])
+        if x.shape[0] == 0:
+            start += m
+            continue
+        if touched.shape[0]:
+            for i in range(m):
+                if drawn[i] == 2 and touched[start + i]:
+                    drawn[i] = 0
+        # rows with a point to the list, by layer to the ledger; a null is as invalid as what is not finite
+        for layer in range(LAYERS):
+            some = np.int64(0)
+            for i in range(m):
+                some += np.int64(drawn[i] == layer + 1)
+            ledger[layer, 0] += some
+            ledger[layer, 3] += some
+        _valid(x_bits, x_offset, start, there)
+        _valid(y_bits, y_offset, start, ok)
+        listed = np.uint64(0)
+        for i in range(m):
+            rows[listed] = i
+            listed += np.uint64((there[i] & ok[i]) & np.uint8(drawn[i] != 0))
+        for k in range(listed):
+            i = np.int64(rows[k])
+            row = start + i
+            layer = np.int64(drawn[i]) - 1
+            px = np.float64(x[row])
+            py = np.float64(y[row])
+            if not (abs(px) < np.inf and abs(py) < np.inf):
+                continue
+            ledger[layer, 3] -= 1
+            cx = np.floor((px - x0) / cw)
+            cy = np.floor((py - y0) / ch)
+            if not (0.0 <= cx < nx and 0.0 <= cy < ny):
+                ledger[layer, 2] += 1
+                continue
+            ledger[layer, 1] += 1
+            base = np.int64(no_page)
+            if page.shape[0]:
+                j = row + page_offset
+                if page_bits.shape[0] == 0 or (page_bits[j >> 3] >> (j & 7)) & 1:
+                    base = np.int64(page_codes[np.uint64(np.uint32(page[row]))])
+            number = (base * LAYERS + layer) * 2
+            if fixed.shape[0] and fixed[row]:
+                number += 1
+            of = np.int64(bucket[row]) if bucket.shape[0] else np.int64(UNKNOWN)
+            number = number * BUCKETS + (of if of >= 0 else np.int64(UNKNOWN))
+            ix = np.int64(cx)
+            iy = np.int64(cy)
+            at = _tile(table, keys, used, (number << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
+            counts[np.uint64(at), np.uint64(((iy & 15) << 4) | (ix & 15)), 0] += 1
+            if width.shape[0] and 0.0 < width[row] < 100_000.0:
+                stats[number, WIDEST] = max(stats[number, WIDEST], np.int64(width[row]))
+        start += m
+    return start, bad
