@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from heatgrid.cpu.intrinsics import load32, load64, members_of_8, ones, trailing_zeros
-from heatgrid.cpu.jit import tight
+from heatgrid.cpu.jit import brief, tight
 from heatgrid.cpu.pages import (
     DELTA,
     PLAIN,
@@ -149,7 +149,7 @@ def members(
     return count(out, rows) if row == rows else np.int64(-1)
 
 
-@tight
+@brief
 def count(bits: Any, rows: Any) -> Any:
     """How many of the first `rows` bits are set; no others are."""
     total = np.int64(0)
@@ -158,7 +158,7 @@ def count(bits: Any, rows: Any) -> Any:
     return total
 
 
-@tight
+@brief
 def rows_of(bits: Any, out: Any) -> None:
     """The numbers of the rows that are set; as many as out has room for."""
     k = np.int64(0)

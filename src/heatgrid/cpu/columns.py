@@ -10,6 +10,7 @@ from heatgrid.cpu.jit import tight
 
 _MASKS = -((np.arange(256)[:, None] >> np.arange(8)) & 1)
 """All ones or none, by a byte of a bitmap and the bit in it."""
+_ONES = -_MASKS.sum(axis=1)
 
 
 @tight
@@ -92,6 +93,28 @@ def check_time(time: Any, bits: Any, bit_offset: Any, first: Any, last: Any, bef
             ok[i] = 0
             bad += 1
     return bad
+
+
+@tight
+def in_range(ticks: Any, bits: Any, bit_offset: Any, low: Any, high: Any, out: Any) -> Any:
+    """The bits of out (uint8, all 0 before): is a value valid and in [low, high). Returns how many are."""
+    n = ticks.shape[0]
+    found = np.int64(0)
+    for start in range(0, n, 8):
+        some = np.uint8(0)
+        for k in range(min(n - start, 8)):
+            t = ticks[start + k]
+            some |= np.uint8(np.uint8(t >= low) & np.uint8(t < high)) << np.uint8(k)
+        if bits.shape[0]:
+            at = start + bit_offset
+            shift = np.uint8(at & 7)
+            valid = bits[at >> 3] >> shift
+            if shift and (at >> 3) + 1 < bits.shape[0]:
+                valid |= bits[(at >> 3) + 1] << (np.uint8(8) - shift)
+            some &= np.uint8(valid)
+        out[start >> 3] = some
+        found += _ONES[some]
+    return found
 
 
 @tight

@@ -36,6 +36,11 @@ def tight(function: F) -> F:
     return cast(F, keep(_njit(nogil=True, error_model="numpy", _nrt=False)(function)))
 
 
+def brief(function: F) -> F:
+    """A ``tight`` leaf of some microseconds that keeps the GIL: to wait for it again would take longer."""
+    return cast(F, _njit(cache=True, error_model="numpy", _nrt=False)(function))
+
+
 def fused(function: F) -> F:
     """A formula for ``tight`` leaves, put into their code before LLVM sees it: calls with 17 arrays are not inlined."""
     return cast(F, _njit(nogil=True, error_model="numpy", _nrt=False, inline="always")(function))

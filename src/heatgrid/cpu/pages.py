@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from heatgrid.cpu.intrinsics import copy_bytes, load32, load64, ones
-from heatgrid.cpu.jit import tight
+from heatgrid.cpu.jit import brief, tight
 from heatgrid.cpu.snappy import SLACK, unpack
 from heatgrid.cpu.thrift import (
     DATA_2,
@@ -329,7 +329,7 @@ def numbers(
     return all_valid if row == rows else np.int64(-1)
 
 
-@tight
+@brief
 def words(b: Any, page: Any, codec: Any, scratch: Any, offsets: Any, data: Any) -> Any:
     """The texts of a dictionary page (4 bytes of length in front of each) as Arrow's offsets and bytes.
 

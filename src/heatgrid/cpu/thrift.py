@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.jit import tight
+from heatgrid.cpu.jit import brief, tight
 
 I32, I64, BINARY, LIST, STRUCT = 5, 6, 8, 9, 12
 DEEPEST = 32
@@ -133,7 +133,7 @@ def skip(b: Any, i: Any, end: Any, kind: Any, stack: Any) -> Any:
             return np.int64(i)
 
 
-@tight
+@brief
 def pages(b: Any, end: Any, stack: Any, out: Any) -> Any:
     """The pages of a column chunk, whose bytes are b[:end], into out (n, PAGE_FIELDS). Returns how many, or -1;
     where out has no room for them, twice its length."""

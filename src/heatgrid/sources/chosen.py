@@ -35,7 +35,7 @@ class _Test:
     wanted: bool
     null: bool
     """Whether a row without a value is one."""
-    last: tuple[bytes, npt.NDArray[np.uint8]] | None = field(default=None, repr=False)
+    last: tuple[pa.Array, npt.NDArray[np.uint8]] | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -53,6 +53,7 @@ class Chosen:
 
     def __init__(self, program: _Program, chunks: Chunks, deliver: Deliver, columns: list[str]) -> None:
         self._program, self._chunks, self._job = program, chunks, deliver
+        self._words: dict[str, tuple[bytes, pa.Array]] = {}
         self.columns = columns
         """To be delivered: those of the leaves are decoded here, the others are pyarrow's."""
 
@@ -103,7 +104,7 @@ class Chosen:
             one = loaded.get(name) or self._chunks.load(room, file, group, name)
             if one is None:
                 return None
-            words = one.words or _sound_words(room, one) if one.column.text else None
+            words = (one.words or self._sound_words(room, name, one)) if one.column.text else None
             array = None if one.column.text and words is None else chosen_rows(room, one, rows, n, words)
             if array is None:
                 return None
@@ -122,7 +123,8 @@ class Chosen:
                     return None
                 # the pages are taken apart in the room's one table
                 found = found._replace(table=found.table.copy())
-                loaded[program.path] = found._replace(words=_sound_words(room, found) if found.column.text else None)
+                words = self._sound_words(room, program.path, found) if found.column.text else None
+                loaded[program.path] = found._replace(words=words)
             one = loaded[program.path]
             return _by_entry(room, program, one) if one.column.text else self._by_value(room, program, one)
         left = self._find(program.left, room, file, group, loaded)
@@ -133,6 +135,25 @@ class Chosen:
             return None
         both = left[0] & right[0] if program.every else left[0] | right[0]
         return both, int(leaves.count(both, next(iter(loaded.values())).rows))
+
+    def _sound_words(self, room: Room, name: str, one: Loaded) -> pa.Array | None:
+        """The dictionary; None also where a text of it is no UTF-8: such rows are counted where all is decoded.
+
+        The one of the row group before if they are the same: what is known of its entries need not be asked again.
+        """
+        words = words_of(room, one)
+        if words is None:
+            return None
+        key = b"".join(buffer.to_pybytes() for buffer in words.buffers() if buffer is not None)
+        last = self._words.get(name)
+        if last is not None and last[0] == key:
+            return last[1]
+        try:
+            words.validate(full=True)
+        except pa.ArrowInvalid:
+            return None
+        self._words[name] = key, words
+        return words
 
     def _by_value(self, room: Room, test: _Test, one: Loaded) -> tuple[Bits, int] | None:
         array = whole(room, one)
@@ -178,28 +199,15 @@ def _program(
     return _Both(every, left, right)
 
 
-def _sound_words(room: Room, one: Loaded) -> pa.Array | None:
-    """The dictionary; None also where a text of it is no UTF-8: such rows are counted where all is decoded."""
-    words = words_of(room, one)
-    if words is None:
-        return None
-    try:
-        words.validate(full=True)
-    except pa.ArrowInvalid:
-        return None
-    return words
-
-
 def _by_entry(room: Room, test: _Test, one: Loaded) -> tuple[Bits, int] | None:
     words = one.words
     if words is None:
         return None
-    key = b"".join(buffer.to_pybytes() for buffer in words.buffers() if buffer is not None)
     last = test.last
-    if last is None or last[0] != key:
+    if last is None or last[0] is not words:
         mask = test.where.mask({test.path: words}, len(words))
         hits = np.array([answer is test.wanted for answer in mask.to_pylist()], np.uint8)
-        test.last = last = key, hits
+        test.last = last = words, hits
     table = last[1]
     size = one.rows // 64 + 2
     out = np.zeros(size, np.uint64)
