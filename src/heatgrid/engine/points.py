@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +24,9 @@ from heatgrid.words.events import Chunk
 from heatgrid.words.plan import Plan
 
 READ = ("time", "page", "kind", "x", "y", "fixed", "viewport_w", "pointer")
-_MORE = ("session", "user", "count")
-"""Columns that make a row more than a point."""
+_UNREAD = ("feature", "event_id")
+"""Columns that maps alone do nothing with; any other (a session, a count, a browser's name) makes a row more than a
+point."""
 _NO_INDEX = np.empty(0, np.int32)
 _NO_FLAGS = np.empty(0, np.uint8)
 _NO_NUMBERS = np.empty(0, np.float64)
@@ -34,10 +36,10 @@ def needs_of(plan: Plan, needs: Needs) -> Needs | None:
     """What lane M reads for a plan; None if the plan or the source ask for more than maps."""
     asked = (
         plan.by, plan.every, plan.tables, plan.area_list, plan.rules, plan.transitions, plan.paths, plan.funnel_steps,
-        plan.retention, plan.distinct, plan.dedupe,
+        plan.retention, plan.distinct, plan.dedupe, plan.scroll, plan.posthog_cells, plan.exclude_users,
     )  # fmt: skip
     alone = plan.maps and plan.frame == "page" and {"x", "y"} <= set(needs.names)
-    if any(asked) or not alone or any(name in needs.names for name in _MORE):
+    if any(asked) or not alone or not set(needs.names) <= {*READ, *_UNREAD}:
         return None
     return replace(needs, names=tuple(name for name in needs.names if name in READ))
 
@@ -86,32 +88,33 @@ class Counter:
         self._maps = self._fold.maps[0]
         self._scratch = np.empty((3, points.STRETCH), np.uint8)
         self._rows = np.empty(points.STRETCH, np.int32)
+        self._cells = np.empty((points.STRETCH, 2), np.int64)
 
     def push(self, chunk: Chunk) -> None:
         e, fold, maps = self.encoder, self._fold, self._maps
         e.account(chunk)
         n = chunk.batch.num_rows
         get = {name: chunk.batch.column(i) for i, name in enumerate(chunk.batch.schema.names)}
-        kind = _codes(e.kinds, get.get("kind"))
-        page = _codes(e.pages, get["page"]) if e.has_page else (_NO_INDEX, _NO_FLAGS, 0, _NO_INDEX, 0)
+        kind: tuple[Any, ...] = _codes(e.kinds, get.get("kind"))
+        page: tuple[Any, ...] = _codes(e.pages, get["page"]) if e.has_page else (_NO_INDEX, _NO_FLAGS, 0, _NO_INDEX, 0)
         layers = fold.layers()
-        time = writable(values_of(get["time"])), *_bits(get["time"])
+        time: tuple[Any, ...] = writable(values_of(get["time"])), *_bits(get["time"])
         x, y = self._points(get, n)
-        rare = self._rare(get, n)
+        rare: tuple[Any, ...] = self._rare(get, n)
         most = max(int(page[3].max(initial=-1)), page[4])
         at = 0
         while True:
             grid, counters = maps.counters(most + 1, n if at == 0 else 0)
             at, bad = points.fold(
                 at, n, *time, *e.range, *kind, layers, *page, *x, *y, *rare, *grid, self._scratch, self._rows,
-                fold.kind_counts, fold.bounds, *counters,
+                self._cells, fold.kind_counts, fold.bounds, *counters,
             )  # fmt: skip
             e.ledger.reject("time", int(bad))
             if at >= n:
                 return
             maps.make_room(tiles.NO_TILE)
 
-    def _points(self, get: dict[str, pa.Array], n: int) -> tuple[tuple[Array, Array, int], ...]:
+    def _points(self, get: dict[str, pa.Array], n: int) -> tuple[Any, ...]:
         """(values, validity, offset) of x and y: as they are if both are float32, else as float64, null as NaN."""
         both = [get[name] for name in ("x", "y")]
         if all(one.type == pa.float32() for one in both):

@@ -19,7 +19,7 @@ from heatgrid.sources.chunks import Chunks, Loaded, Room, chosen_rows, whole, wo
 from heatgrid.sources.deliver import Deliver
 from heatgrid.sources.layouts import bare, is_text
 from heatgrid.sources.mapping import type_of
-from heatgrid.sources.predicate import And, Constant, Node, Not, Or, columns_of
+from heatgrid.sources.predicate import And, Node, Not, Or, columns_of
 from heatgrid.sources.where import Where
 
 Bits = npt.NDArray[np.uint64]
@@ -58,9 +58,7 @@ class Chosen:
         """To be delivered: those of the leaves are decoded here, the others are pyarrow's."""
 
     @classmethod
-    def of(
-        cls, chunks: Chunks, deliver: Deliver, schema: pa.Schema, keys: Mapping[str, str | None]
-    ) -> Chosen | None:
+    def of(cls, chunks: Chunks, deliver: Deliver, schema: pa.Schema, keys: Mapping[str, str | None]) -> Chosen | None:
         """None where there is no where, or one of its columns, or a text that is to be a number, is not for this."""
         where = deliver.where
         if where is None:
@@ -189,7 +187,7 @@ def _program(
         return _Test(path, part, wanted, null)
     if isinstance(node, Not):
         return _program(where, node.inner, not wanted, constants, nothing)
-    assert isinstance(node, And | Or) and not isinstance(node, Constant)
+    assert isinstance(node, And | Or)
     left = _program(where, node.left, wanted, constants, nothing)
     right = _program(where, node.right, wanted, constants, nothing)
     every = isinstance(node, And) is wanted

@@ -118,7 +118,8 @@ class Chunks:
         """The least and the greatest value of a column in a row group as the footer has them, and the nulls (-1: it
         does not say). Source: column orders and statistics of the Parquet format; the ends of before there were orders
         are not looked at."""
-        assert self._layout is not None and self._footer is not None
+        assert self._layout is not None
+        assert self._footer is not None
         where = self._layout[group, self._columns[name].leaf].tolist()
         ends = [
             self._footer[where[at] : where[at] + where[size]].tobytes() if where[size] >= 0 else None
@@ -306,7 +307,9 @@ def whole(room: Room, loaded: Loaded) -> pa.Array | None:
     return made(room, column, bits, values, rows, int(valid), words)
 
 
-def chosen_rows(room: Room, loaded: Loaded, rows: Numbers, n: int, words: pa.Array | None) -> pa.Array | None:
+def chosen_rows(
+    room: Room, loaded: Loaded, rows: npt.NDArray[np.uint64], n: int, words: pa.Array | None
+) -> pa.Array | None:
     """Of a column chunk the n rows that are set in the words of `rows`; the same as taken from ``whole``."""
     column, raw, table, codec = loaded[:4]
     wide = np.dtype(column.stored).itemsize

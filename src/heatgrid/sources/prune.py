@@ -148,5 +148,5 @@ def ends_of_bytes(low: bytes, high: bytes, kind: pa.DataType) -> pa.Array | None
         return None
     ends = [np.frombuffer(end, stored)[0].item() for end in (low, high)]
     if not pa.types.is_timestamp(kind):
-        return ends_of(*ends, kind)
+        return ends_of(ends[0], ends[1], kind)
     return pa.array(ends, pa.int64()).view(kind) if ends[0] <= ends[1] else None

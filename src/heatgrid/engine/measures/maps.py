@@ -40,6 +40,7 @@ class MapMeasure:
         self._table = np.full(1024, -1, np.int32)
         self._used = np.zeros(1, np.int64)
         self._counts = np.zeros((256, tiles.CELLS, 2), np.uint32)
+        self._events = np.zeros((0, tiles.CELLS), np.uint32)
         self._stats = np.zeros((64, tiles.STATS), np.int64)
         self._total = 0
         self._waiting_head = np.zeros(0, np.int32)
@@ -146,15 +147,21 @@ class MapMeasure:
             self._counts = self._counts.astype(np.int64)
 
     def counters(self, bases: int, events: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The grid and the tables for so many bases and more events, which lane M counts in by itself."""
+        """The grid and the tables for so many bases and more events, which lane M counts in by itself: a counter a
+        cell, twice as many in a cache as with one for sessions beside it."""
         self._room(bases, events)
-        tables = self._ledger, self._table, self._keys, self._used, self._counts, self._stats
+        if self._events.dtype != self._counts.dtype or len(self._events) < len(self._keys):
+            events_now = np.zeros((len(self._keys), tiles.CELLS), self._counts.dtype)
+            events_now[: len(self._events)] = self._events
+            self._events = events_now
+        tables = self._ledger, self._table, self._keys, self._used, self._events, self._stats
         return (*self._grid, self._n_tx), tables
 
     def sum_events(self) -> None:
-        """The events of each map, which lane M leaves to be added up from its cells."""
+        """What lane M has counted to where the other lanes do."""
         n = int(self._used[0])
-        in_tile = self._counts[:n, :, 0].sum(axis=1, dtype=np.int64)
+        self._counts[:n, :, 0] = self._events[:n]
+        in_tile = self._events[:n].sum(axis=1, dtype=np.int64)
         np.add.at(self._stats[:, tiles.EVENTS], self._keys[:n] >> tiles.CELL_BITS, in_tile)
 
     def points(self) -> dict[str, Points]:
