@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -40,7 +39,8 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["POLARS_MAX_THREADS"] = str(args.threads)
     sys.path.insert(0, str(HERE))
-    from whole_way import cpu_name, dump
+    from heatgrid.bench import race
+    from whole_way import dump
 
     path = str(dump(args.dumps, args.rows, args.sessions))
     cases = {}
@@ -62,8 +62,7 @@ def main() -> None:
     report = {
         "benchmark": "filters", "rows": args.rows, "sessions": args.sessions or args.rows // 50,
         "rounds": args.rounds, "threads": args.threads, "bytes": Path(path).stat().st_size,
-        "machine": {"processor": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "versions": {name: version(name) for name in ("numba", "numpy", "pyarrow", "duckdb", "polars")},
+        "machine": race.machine(), "versions": {name: version(name) for name in ("pyarrow", "duckdb", "polars")},
         "cases": cases,
     }  # fmt: skip
     out = args.out or HERE / "results" / f"filters-{args.rows}.json"

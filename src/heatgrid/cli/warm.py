@@ -61,12 +61,15 @@ def _friction(folder: Path) -> None:
 
 
 def _large(folder: Path) -> None:
+    from heatgrid.api import read, run
     from heatgrid.sources import parquet as files
 
     parquet: Any = files  # its limit is not for others to set
     usual, parquet.FROM_ROWS = parquet.FROM_ROWS, 1
     try:
         _run(folder, maps=("clicks",))
+        alone = {"session": None, "user": None}
+        run(read(folder / "events.parquet", map=alone, where="kind = 'click'"), maps=("clicks",), tables=())
     finally:
         parquet.FROM_ROWS = usual
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from heatgrid.cpu.intrinsics import store64
 from heatgrid.cpu.jit import tight
-from heatgrid.cpu.tiles import BUCKETS, CELL_BITS, LAYERS, UNKNOWN, WIDEST, _tile
+from heatgrid.cpu.tiles import BUCKETS, CELL_BITS, LAYERS, UNKNOWN, WIDEST, tile_of
 
 STRETCH = 2048
 """Rows looked at together; before each so many new tiles must have room."""
@@ -172,7 +172,7 @@ def fold(
             number = number * BUCKETS + (of if of >= 0 else np.int64(UNKNOWN))
             ix = cells[k, 0]
             iy = cells[k, 1]
-            tile = _tile(table, keys, used, (number << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
+            tile = tile_of(table, keys, used, (number << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
             counts[np.uint64(tile), np.uint64(((iy & 15) << 4) | (ix & 15))] += 1
             if width.shape[0] and 0.0 < width[row] < 100_000.0:
                 stats[np.uint64(number), WIDEST] = max(stats[np.uint64(number), WIDEST], np.int64(width[row]))

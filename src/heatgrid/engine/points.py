@@ -95,20 +95,17 @@ class Counter:
         e.account(chunk)
         n = chunk.batch.num_rows
         get = {name: chunk.batch.column(i) for i, name in enumerate(chunk.batch.schema.names)}
-        kind: tuple[Any, ...] = _codes(e.kinds, get.get("kind"))
-        page: tuple[Any, ...] = _codes(e.pages, get["page"]) if e.has_page else (_NO_INDEX, _NO_FLAGS, 0, _NO_INDEX, 0)
-        layers = fold.layers()
-        time: tuple[Any, ...] = writable(values_of(get["time"])), *_bits(get["time"])
+        kind = _codes(e.kinds, get.get("kind"))
+        page = _codes(e.pages, get["page"]) if e.has_page else (_NO_INDEX, _NO_FLAGS, 0, _NO_INDEX, 0)
+        time = writable(values_of(get["time"])), *_bits(get["time"])
         x, y = self._points(get, n)
-        rare: tuple[Any, ...] = self._rare(get, n)
+        rows: tuple[Any, ...] = (*time, *e.range, *kind, fold.layers(), *page, *x, *y, *self._rare(get, n))
         most = max(int(page[3].max(initial=-1)), page[4])
         at = 0
         while True:
             grid, counters = maps.counters(most + 1, n if at == 0 else 0)
-            at, bad = points.fold(
-                at, n, *time, *e.range, *kind, layers, *page, *x, *y, *rare, *grid, self._scratch, self._rows,
-                self._cells, fold.kind_counts, fold.bounds, *counters,
-            )  # fmt: skip
+            scratch: tuple[Any, ...] = self._scratch, self._rows, self._cells, fold.kind_counts, fold.bounds
+            at, bad = points.fold(at, n, *rows, *grid, *scratch, *counters)
             e.ledger.reject("time", int(bad))
             if at >= n:
                 return
