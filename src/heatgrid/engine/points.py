@@ -36,7 +36,8 @@ def needs_of(plan: Plan, needs: Needs) -> Needs | None:
     """What lane M reads for a plan; None if the plan or the source ask for more than maps."""
     asked = (
         plan.by, plan.every, plan.tables, plan.area_list, plan.rules, plan.transitions, plan.paths, plan.funnel_steps,
-        plan.retention, plan.distinct, plan.dedupe, plan.scroll, plan.posthog_cells, plan.exclude_users,
+        plan.retention, plan.distinct, plan.dedupe, plan.scroll, plan.layout, plan.posthog_cells,
+        plan.exclude_users,
     )  # fmt: skip
     alone = plan.maps and plan.frame == "page" and {"x", "y"} <= set(needs.names)
     if any(asked) or not alone or not set(needs.names) <= {*READ, *_UNREAD}:
