@@ -206,3 +206,19 @@ def test_a_failing_part_ends_the_run_and_its_threads(shuffled, monkeypatch):
     with pytest.raises(LimitError):
         run_plan(hg.read(shuffled), PLAN, order="any", room=SIZES[3], threads=3)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("heatgrid-part")]
+
+
+def test_what_other_threads_are_at_ends_with_the_run(shuffled, monkeypatch):
+    """Fails if a part that is under way does not look whether it should stop."""
+    pushed, push = [], partitioned.Partitioned._push
+
+    def fail_once(self, fold, columns):
+        pushed.append(1)
+        if len(pushed) == 5:
+            raise LimitError("no", code="HG4101")
+        push(self, fold, columns)
+
+    monkeypatch.setattr(partitioned.Partitioned, "_push", fail_once)
+    with pytest.raises(LimitError):
+        run_plan(hg.read(shuffled), PLAN, order="any", room=Room(rows=1 << 30, leaf_rows=300, parts=2), threads=2)
+    assert len(pushed) < 30
