@@ -31,8 +31,8 @@ ROOM, NARROW_ROOM = (560, 1500), (324, 1500)
 
 
 MOST_PATHS = 1000
-MOST_SCROLLS = 3
-"""Pages whose reach and attention are drawn."""
+MOST_SCROLLS, SCROLL_HEIGHT = 3, 560
+"""Pages whose reach and attention are drawn, and how high: the frame of a picture shows it whole."""
 
 
 class Result(Protocol):
@@ -55,7 +55,9 @@ class Result(Protocol):
     @property
     def scroll(self) -> pa.Table: ...
     def scroll_of(self, show: str = ..., by: bool = ..., every: bool = ...) -> pa.Table: ...
-    def scroll_picture(self, path: Path, *, page: str | None = ..., bucket: str | None = ...) -> Path: ...
+    def scroll_picture(
+        self, path: Path, *, page: str | None = ..., bucket: str | None = ..., max_height: int = ...
+    ) -> Path: ...
     def layers(self) -> pa.Table: ...
     def map(self, layer: str = ..., *, page: str | None = ..., bucket: str | None = ..., fixed: bool = ...) -> Grid: ...
     def matrix(self, rows: str = ..., columns: str = ..., values: str = ...) -> Matrix: ...
@@ -188,7 +190,7 @@ def _scrolls(heat: Result, folder: Path) -> Iterator[tuple[str, str, str]]:
             drawn.add(row["page"])
             (folder / "scroll").mkdir(exist_ok=True)
             file = f"scroll/{len(drawn):02d}-{_slug(row['page'])}-{_slug(row['bucket'])}.png"
-            heat.scroll_picture(folder / file, page=row["page"], bucket=row["bucket"])
+            heat.scroll_picture(folder / file, page=row["page"], bucket=row["bucket"], max_height=SCROLL_HEIGHT)
             told = f"{row['page']}: {scroll_subtitle(row)}"
             yield told, file, base64.b64encode((folder / file).read_bytes()).decode("ascii")
 
