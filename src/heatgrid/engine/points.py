@@ -66,6 +66,9 @@ def run(chunks: Iterator[Chunk], encoder: Callable[[], Encoder], threads: int, t
                 counter.push(chunk)
                 if told is not None:
                     told(read)
+            # once more where others have taken the last chunks
+            if told is not None:
+                told(read)
         finally:
             done.set()
         return counter
