@@ -151,6 +151,9 @@ def test_an_error_with_json_is_one_object_on_stdout(run: Run) -> None:
     [
         (ValueError("boom"), 1, "HG0001"),
         (MemoryError(), 5, "HG4001"),
+        (ImportError("a.so: failed to map segment from shared object"), 5, "HG4001"),
+        (RuntimeError("can't start new thread"), 5, "HG4001"),
+        (OSError(12, "Cannot allocate memory"), 5, "HG4001"),
         (OSError(28, "No space left on device"), 5, "HG4002"),
         (PermissionError(13, "Permission denied", "/some/where"), 3, "/some/where"),
         (LimitError("too wide", code="HG4999"), 5, "HG4999"),

@@ -127,7 +127,7 @@ def _known(error: BaseException) -> HeatgridError | None:
     """The error in our words, or None where it is a bug of ours."""
     if isinstance(error, HeatgridError):
         return error
-    if isinstance(error, MemoryError):
+    if _short_of_memory(error):
         return LimitError(
             "out of memory", code="HG4001", value=str(error) or None,
             hint="a larger --cell, fewer --by columns, without --distinct; `heatgrid plan` shows the estimate",
@@ -141,6 +141,14 @@ def _known(error: BaseException) -> HeatgridError | None:
     if hasattr(error, "format_message"):  # Typer's own, for the command line itself
         return _usage(error)
     return None
+
+
+def _short_of_memory(error: BaseException) -> bool:
+    """Also where a library cannot be loaded, or a thread not started, for want of room."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    signs = {ImportError: "failed to map segment", RuntimeError: "can't start new thread"}
+    return isinstance(error, MemoryError) or any(isinstance(error, k) and t in str(error) for k, t in signs.items())
 
 
 def _usage(error: BaseException) -> UsageError:
