@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import time
 from pathlib import Path
 
 from heatgrid.bench import race
+from whole_way import dump, figures, ratios, read_once, warm_up
 
 HERE = Path(__file__).parent
 OURS = ("ordered", "shuffled", "shuffled-spilled", "any-spilled")
@@ -68,17 +68,6 @@ def main() -> None:
     out.write_text(json.dumps(report, indent=1) + "\n")
     show(report)
     print(f"wrote {out}")
-
-
-def dump(folder: Path, rows: int, sessions: int | None) -> Path:
-    from heatgrid.demo.generate import write
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"demo-{rows}-{sessions or rows // 50}.parquet"
-    if not path.exists():
-        print(f"making {path}", file=sys.stderr)
-        write(path, rows, sessions=sessions)
-    return path
 
 
 def shuffled(path: Path) -> Path:
@@ -132,6 +121,7 @@ def measure(name: str, path: Path, warm: Path, args: argparse.Namespace) -> dict
         sys.executable, __file__, "--threads", str(args.threads), "--memory", args.memory, "--child", name, str(path),
         str(warm),
     ]  # fmt: skip
+    read_once(path)
     env = os.environ | {"POLARS_MAX_THREADS": str(args.threads)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -152,7 +142,7 @@ def child(name: str, path: str, warm: str, threads: int, memory: str) -> None:
         "polars-sort": polars_sort,
         "own-sort": lambda p: own_sort(p, threads, memory),
     }[name]
-    work(warm)
+    warm_up(work, warm)
     cpu, wall = time.process_time(), time.perf_counter()
     found = work(path)
     seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
@@ -271,26 +261,16 @@ def summary(args: argparse.Namespace, path: Path, runs: dict[str, list[dict]]) -
     answers = {run["answer"] for name in OURS for run in runs.get(name, [])} - {None}
     if len(answers) > 1:
         raise SystemExit(f"the answers differ: {answers}")
-    contenders = {}
-    for name, each in runs.items():
-        contenders[name] = {
-            "median_s": statistics.median(r["seconds"] for r in each),
-            "min_s": min(r["seconds"] for r in each),
-            "max_s": max(r["seconds"] for r in each),
-            "ns_a_row": statistics.median(r["seconds"] for r in each) / args.rows * 1e9,
-            "cpu_ns_a_row": statistics.median(r["cpu"] for r in each) / args.rows * 1e9,
-            "peak_mb": max(r["peak_mb"] for r in each),
-        } | {k: v for k, v in each[-1].items() if k.startswith("disk_") or k in ("lane", "spilled", "failed")}
-    ratios = {}
-    if "ordered" in runs:
-        for name, each in runs.items():
-            pairs = zip(each, runs["ordered"], strict=True)
-            ratios[name] = statistics.median(a["seconds"] / b["seconds"] for a, b in pairs)
+    more = ("lane", "spilled", "failed")
+    contenders = {
+        name: figures(each, args.rows) | {k: v for k, v in each[-1].items() if k.startswith("disk_") or k in more}
+        for name, each in runs.items()
+    }
     return {
         "benchmark": "spill", "rows": args.rows, "sessions": args.sessions or args.rows // 50, "rounds": args.rounds,
         "threads": args.threads, "memory": args.memory, "bytes": path.stat().st_size,
         "machine": race.machine(), "versions": race.versions(("numba", "numpy", "pyarrow", "duckdb", "polars")),
-        "contenders": contenders, "times_ordered": ratios,
+        "contenders": contenders, "times_ordered": ratios(runs, "ordered"),
     }  # fmt: skip
 
 
