@@ -16,8 +16,11 @@ def ahead(tasks: Iterator[tuple[K, Callable[[], T]]], threads: int) -> Generator
 
     While the consumer holds one result, ``threads`` more are running or ready: never more than threads + 1 alive if
     it lets go of one before it asks for the next. The workers end with the generator, also when it is closed early.
-    A failed task raises when its result is called for.
+    A failed task raises when its result is called for. Without workers a task is done when its result is called for.
     """
+    if threads == 0:
+        yield from tasks
+        return
     with ThreadPoolExecutor(threads, thread_name_prefix="heatgrid-source") as workers:
         waiting: deque[tuple[K, Future[T]]] = deque()
         try:
