@@ -97,7 +97,11 @@ def test_the_table_names_what_is_missing_and_what_was_chosen(
     monkeypatch.setenv("HEATGRID_GPU", "0")
     code, out, err = run(*SMALL, "--only", "points", "--peers", "--backend", "cpu,gpu", "-v", "-q")
     assert (code, err) == (0, "")
-    assert "not installed: opencv-python-headless, polars (pip install opencv-python-headless polars)" in out
+    # others may be missing too, where the tests run
+    missing = next(line for line in out.splitlines() if line.startswith("not installed: "))
+    names, _, command = missing.removeprefix("not installed: ").partition(" (pip install ")
+    assert {"opencv-python-headless", "polars"} <= set(names.split(", "))
+    assert command == " ".join(names.split(", ")) + ")"
     assert "no GPU was measured: HEATGRID_GPU=0 turns the GPU off" in out
     assert suite.GPU not in out
     assert out.count("chosen: ") == 3
