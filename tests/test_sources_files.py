@@ -458,6 +458,9 @@ def test_nothing_matched_and_nothing_in_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"did you mean 'events\.parquet'") as caught:
         open_events(tmp_path / "event.parquet")
     assert caught.value.code == "HG2201"
+    (tmp_path / ".hidden").touch()
+    with pytest.raises(InputError, match=r"choose one of 'events\.parquet'$"):
+        open_events(tmp_path / "zzz")
     events = open_events(tmp_path)
     assert events.rows_hint == 0
     assert rows_of(chunks(events, COLUMNS)) == []

@@ -114,7 +114,7 @@ def _expand_one(name: str) -> list[str]:
             )
         return matches
     folder = Path(path).parent
-    beside = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    beside = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
     raise InputError(
         "there is no such file", code="HG2201", where=name, hint=nearest(Path(path).name, beside) if beside else None
     )
