@@ -79,19 +79,44 @@ def copy_numbers(values: Any, bits: Any, bit_offset: Any, null: Any, out: Any) -
 
 
 @tight
-def check_time(time: Any, bits: Any, bit_offset: Any, first: Any, last: Any, before: Any, ok: Any) -> Any:
-    """Mark rows whose time is null or outside [first, last); they take the time before them, so that they
-    are never late. Returns how many."""
+def check_time(
+    values: Any, bits: Any, bit_offset: Any, first: Any, last: Any, before: Any, time: Any, ok: Any
+) -> Any:  # fmt: skip
+    """time = values; rows whose time is null or outside [first, last) are marked and take the time before them, so
+    that they are never late. Returns how many.
+
+    Nearly all rows are good: 64 of them are copied and asked about at once, and looked at one by one if one is not.
+    """
+    n = values.shape[0]
     bad = 0
-    for i in range(time.shape[0]):
-        j = i + bit_offset
-        valid = bits.shape[0] == 0 or (bits[j >> 3] >> (j & 7)) & 1
-        if valid and first <= time[i] < last:
-            before = time[i]
-        else:
-            time[i] = before
-            ok[i] = 0
-            bad += 1
+    for start in range(0, n, 64):
+        stop = min(n, start + 64)
+        some = values[start:stop]
+        target = time[start:stop]
+        wrong = np.int64(0)
+        for i in range(stop - start):
+            t = some[i]
+            target[i] = t
+            wrong |= np.int64(t < first) | np.int64(t >= last)
+        if bits.shape[0]:
+            a = (start + bit_offset) >> 3
+            b = (stop + bit_offset + 7) >> 3
+            every = np.uint8(255)
+            for byte in bits[a:b]:  # the neighbours' bits too: at worst 64 rows are looked at for nothing
+                every &= byte
+            wrong |= np.int64(every != 255)
+        if wrong == 0:
+            before = target[stop - start - 1]
+            continue
+        for i in range(start, stop):
+            j = i + bit_offset
+            valid = bits.shape[0] == 0 or (bits[j >> 3] >> (j & 7)) & 1
+            if valid and first <= time[i] < last:
+                before = time[i]
+            else:
+                time[i] = before
+                ok[i] = 0
+                bad += 1
     return bad
 
 
@@ -100,7 +125,28 @@ def in_range(ticks: Any, bits: Any, bit_offset: Any, low: Any, high: Any, out: A
     """The bits of out (uint8, all 0 before): is a value valid and in [low, high). Returns how many are."""
     n = ticks.shape[0]
     found = np.int64(0)
-    for start in range(0, n, 8):
+    for start in range(0, n, 64):
+        # whole words where no bits are given: a few rows in a million are outside
+        if bits.shape[0] == 0 and start + 64 <= n:
+            some64 = ticks[start : start + 64]
+            wrong = np.int64(0)
+            for k in range(64):
+                wrong |= np.int64(some64[k] < low) | np.int64(some64[k] >= high)
+            if wrong == 0:
+                out[start >> 3 : (start >> 3) + 8] = 255
+                found += 64
+                continue
+        found += _in_range(ticks, bits, bit_offset, low, high, start, min(n, start + 64), out)
+    return found
+
+
+@tight
+def _in_range(
+    ticks: Any, bits: Any, bit_offset: Any, low: Any, high: Any, first: Any, n: Any, out: Any
+) -> Any:  # fmt: skip
+    """The same for rows [first, n), one by one."""
+    found = np.int64(0)
+    for start in range(first, n, 8):
         some = np.uint8(0)
         for k in range(min(n - start, 8)):
             t = ticks[start + k]

@@ -30,6 +30,8 @@ DONE, NO_POOL, NO_TILE, NO_WAITING = range(4)
 EVENTS, SESSIONS, WIDEST = range(3)
 STATS = 3
 W_BASE, W_CELL, W_WEIGHT, W_NEXT = range(4)
+BATCH = 4096
+"""Rows whose tiles are looked up before they are counted, so that their lines can be asked for."""
 AHEAD, NEAR = 24, 12
 """Events between the request for a line and its use: of counters and of a session's head, then of the set behind it."""
 
@@ -256,6 +258,37 @@ def fold(
         if not _count(m, tiles[n], iy, ix, w, s, nx, counts, stats, heads, pool, pool_state):
             return np.int64(n), NO_POOL
     return np.int64(stop), DONE
+
+
+@tight
+def place_and_fold(
+    start: Any, located: Any, stop: Any, rows: Any, cells: Any, kind: Any, layer_of_kind: Any, base: Any, fixed: Any,
+    own_width: Any, maps: Any, tiles: Any, slot: Any, run: Any, view: Any, flags: Any, bucket: Any, weight: Any,
+    nx: Any, n_tx: Any, want_sessions: Any, waiting_head: Any, waiting: Any, waiting_free: Any, table: Any, keys: Any,
+    used: Any, counts: Any, stats: Any, heads: Any, pool: Any, pool_state: Any,
+) -> Any:  # fmt: skip
+    """Selected rows [start, stop), of which [start, located) have their tiles, BATCH after BATCH.
+
+    One call for all of a block: each gives the interpreter away and waits for it again.
+    Returns (rows counted, rows located, reason to make room).
+    """
+    at = np.int64(start)
+    placed = np.int64(located)
+    while at < stop:
+        if placed == at:
+            placed = locate(
+                at, min(np.int64(stop), at + BATCH), rows, cells, kind, layer_of_kind, base, bucket, fixed, own_width,
+                run.shape[0] != 0, n_tx, table, keys, used, stats, maps, tiles,
+            )  # fmt: skip
+            if placed == at:
+                return at, placed, NO_TILE
+        at, reason = fold(
+            at, placed, rows, cells, maps, tiles, slot, run, view, flags, bucket, weight, nx, n_tx, want_sessions,
+            waiting_head, waiting, waiting_free, table, keys, used, counts, stats, heads, pool, pool_state,
+        )  # fmt: skip
+        if reason != DONE:
+            return at, placed, reason
+    return at, placed, DONE
 
 
 @tight

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from heatgrid.cpu import columns, ids
 from heatgrid.engine.block import DTYPES, Array, Block, Buffers, absent
+from heatgrid.engine.columns import writable
 from heatgrid.engine.crew import BEHIND
 from heatgrid.engine.measures.layout import BOX
 from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
@@ -205,9 +206,11 @@ class Encoder:
             self.ledger.reject(reason, count)
 
     def _time(self, column: pa.Array, out: npt.NDArray[np.int64], ok: npt.NDArray[np.uint8]) -> None:
-        out[:] = values_of(column)
         bits, offset = bitmap(column)
-        self.ledger.reject("time", int(columns.check_time(out, bits, offset, *self.range, self._before, ok)))
+        bad = columns.check_time(
+            writable(values_of(column)), writable(bits), offset, *self.range, self._before, out, ok
+        )
+        self.ledger.reject("time", int(bad))
         if len(out):
             self._before = int(out[-1])
 

@@ -41,6 +41,8 @@ MAX_OPEN = 1 << 17
 """Open sessions before the longest idle are closed: some 100 MB, or 200 where each clicked on 30 cells."""
 KEPT = 8
 """Blocks of an input that are kept until its order has held so long."""
+CHECKED = 4
+"""Blocks from one look at the memory held to the next: each is a file of the system that is opened and read."""
 SPARE = 1 << 12
 """Rows left free in front of a block for those held back; more are rare, and then the block is copied."""
 Progress = Callable[[int, int | None], object]
@@ -117,6 +119,7 @@ class _Run:
         self._spool: Spool | None = None
         self._rest: Generator[Chunk] | None = None
         self._waited = -1
+        self._told = 0
 
     def go(self, order: str, spooled: Scratch) -> tuple[State, str, list[str]]:
         """spooled : for a stream that cannot be read again; closed by the caller."""
@@ -201,7 +204,9 @@ class _Run:
                 yield part
 
     def _tell(self, rows: int) -> None:
-        self.memory.check()
+        if self._told % CHECKED == 0:
+            self.memory.check()
+        self._told += 1
         if self.progress is not None and self.progress(rows, self.source.rows_hint) is False:
             raise Cancelled("the run was cancelled", code="HG9001")
 

@@ -100,7 +100,8 @@ class Sessions:
     ) -> None:  # fmt: skip
         """Resolve rows order[:ready]: final slot, run, step, view, bucket; count them by kind."""
         c = block.columns
-        self._retired = np.resize(self._retired, max(len(self._retired), ready))
+        if len(self._retired) < ready:
+            self._retired = np.empty(ready * 5 // 4, np.int32)
         at = 0
         while True:
             at, reason = scan.scan(

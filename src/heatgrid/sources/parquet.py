@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,19 +52,19 @@ class _Reader:
         self._raw: int | None = None
         self._room = Room()
 
-    def read(self, index: int, few: bool) -> pa.Table:
-        """A row group. few: there are too few of them to keep the threads busy."""
+    def read(self, index: int, few: bool) -> tuple[pa.Table, Collection[str]]:
+        """A row group, and the columns that our leaves have decoded. few: there are too few to keep the threads busy."""
         columns, chunks = self._wanted.columns, self._wanted.chunks
         own = chunks.decode(self._room, index) if chunks is not None else {}
         rest = [name for name in columns if name not in own]
         if own and not rest:
-            return pa.table(own)
+            return pa.table(own), own
         table = self._arrow(index, rest, few)
         if any(len(array) != table.num_rows for array in own.values()):
-            return self._arrow(index, columns, few)  # says what is wrong with it
+            return self._arrow(index, columns, few), ()  # says what is wrong with it
         for name, array in own.items():
             table = table.append_column(name, array)
-        return table
+        return table, own
 
     def choose(self, index: int, few: bool, place: str) -> pa.RecordBatch | None:
         """The rows of a row group that the where lets through; None if all of it must be read for that."""
@@ -206,11 +206,11 @@ class ParquetPart:
             chosen = reader.choose(index, few, place)
             if chosen is not None:
                 return self._chosen(job, wanted, chosen, metadata.row_group(index).num_rows, place)
-            table = reader.read(index, few)
+            table, own = reader.read(index, few)
         expected = metadata.row_group(index).num_rows
         if wanted.columns and table.num_rows != expected:
             raise corrupt(place, f"{table.num_rows} rows where {expected} are announced")
-        return pieces_of(_batches(table, expected, wanted, place), job, place)
+        return pieces_of(_batches(table, expected, wanted, place, own), job, place)
 
     def _chosen(self, job: Job, wanted: _Wanted, batch: pa.RecordBatch, rows: int, place: str) -> list[Piece]:
         """The pieces of rows that a where has let through already; the first stands for those that it has not."""
@@ -303,31 +303,38 @@ def _as_delivered(bound: Bounds, job: Job) -> Bounds:
     return Bounds(ends, bound.nulls, bound.rows)
 
 
-def _batches(table: pa.Table, rows: int, wanted: _Wanted, place: str) -> Iterator[pa.RecordBatch]:
+def _batches(table: pa.Table, rows: int, wanted: _Wanted, place: str, own: Collection[str]) -> Iterator[pa.RecordBatch]:
     if not wanted.columns:
         empty = pa.RecordBatch.from_struct_array(pa.StructArray.from_buffers(pa.struct([]), rows, [None]))
         yield with_keys(empty, wanted.keys)
         return
-    for batch in _sound(table, place).to_batches(max_chunksize=SLICE):
+    for batch in _sound(table, place, own).to_batches(max_chunksize=SLICE):
         yield with_keys(batch, wanted.keys)
 
 
-def _sound(table: pa.Table, place: str) -> pa.Table:
-    """Arrow's decoder trusts the indices and the texts of a file; nobody after this point has to."""
+def _sound(table: pa.Table, place: str, own: Collection[str] = ()) -> pa.Table:
+    """Arrow's decoder trusts the indices and the texts of a file; nobody after this point has to.
+
+    own : columns whose indices have been looked at as they were decoded.
+    """
     for index, column in enumerate(table.columns):
         chunks = column.chunks
-        checked = [sound_text(chunk, place) for chunk in chunks]
+        inside = table.column_names[index] in own
+        checked = [sound_text(chunk, place, inside) for chunk in chunks]
         if any(new is not old for new, old in zip(checked, chunks, strict=True)):
             table = table.set_column(index, table.column_names[index], pa.chunked_array([as_bytes(c) for c in checked]))
     return table
 
 
-def sound_text(array: pa.Array, place: str) -> pa.Array:
-    """The same array if its texts are UTF-8, else as bytes, of which the broken ones cost their rows."""
+def sound_text(array: pa.Array, place: str, inside: bool = False) -> pa.Array:
+    """The same array if its texts are UTF-8, else as bytes, of which the broken ones cost their rows.
+
+    inside : the indices are known to be inside the dictionary.
+    """
     if not is_text(bare(array.type)) and not pa.types.is_dictionary(array.type):
         return array
     try:
-        if pa.types.is_dictionary(array.type) and _inside(array):
+        if pa.types.is_dictionary(array.type) and (inside or _inside(array)):
             array.dictionary.validate(full=True)
         else:
             array.validate(full=True)

@@ -16,7 +16,6 @@ from heatgrid.words.ledger import Points
 from heatgrid.words.plan import LAYERS, Plan
 
 MAX_MAPS = 1 << 24
-BATCH = 4096
 WIDE_FROM = 2**32
 
 
@@ -76,31 +75,16 @@ class MapMeasure:
             order, ready, c["slot"], c["flags"], c["kind"], layer_of_kind, c["pointer"], self.touch, c["x"],
             c["y"], *self._grid, self._ledger, rows, cells,
         )  # fmt: skip
-        at = 0
-        while at < n:
-            # tiles of some events are looked up before the events are counted, so that their lines can be asked for
-            stop = min(n, at + BATCH)
-            placed = tiles.locate(
-                at, stop, rows, cells, c["kind"], layer_of_kind, base, c["bucket"], c["fixed"], c["width"],
-                self.with_sessions, self._n_tx, self._table, self._keys, self._used, self._stats, maps, places,
-            )  # fmt: skip
-            if placed < stop:
-                self.make_room(tiles.NO_TILE)
-            self._count(c, at, int(placed), maps, places)
-            at = int(placed)
-
-    def _count(self, c: dict[str, Array], at: int, stop: int, maps: Array, places: Array) -> None:
-        rows, cells = self._scratch[:2]
         run = c["run"] if self.with_sessions else absent("run")
-        want, *rest = self._state()
-        while at < stop:
-            at, reason = tiles.fold(
-                at, stop, rows, cells, maps, places, c["slot"], run, c["view_row"], c["flags"], c["bucket"],
-                c["weight"], self._grid[4], self._n_tx, want, *rest,
+        at = placed = 0
+        while at < n:
+            at, placed, reason = tiles.place_and_fold(
+                at, placed, n, rows, cells, c["kind"], layer_of_kind, base, c["fixed"], c["width"], maps, places,
+                c["slot"], run, c["view_row"], c["flags"], c["bucket"], c["weight"], self._grid[4], self._n_tx,
+                *self._state(),
             )  # fmt: skip
             if reason != tiles.DONE:
                 self.make_room(int(reason))
-                want, *rest = self._state()
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
         at = 0
