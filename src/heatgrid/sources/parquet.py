@@ -53,7 +53,7 @@ class _Reader:
         self._room = Room()
 
     def read(self, index: int, few: bool) -> tuple[pa.Table, Collection[str]]:
-        """A row group, and the columns that our leaves have decoded. few: there are too few to keep the threads busy."""
+        """A row group, and the columns that our leaves have decoded. few: too few to keep the threads busy."""
         columns, chunks = self._wanted.columns, self._wanted.chunks
         own = chunks.decode(self._room, index) if chunks is not None else {}
         rest = [name for name in columns if name not in own]

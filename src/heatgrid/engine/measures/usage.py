@@ -32,8 +32,9 @@ class Usage:
         self.pairs = [Pairs() for _ in self.extra]
         self._fields = np.zeros((64, usage.FIELDS), np.int64)
         self._directory = np.full((64, histogram.OCTAVES), -1, np.int32)
-        self._buckets = np.zeros((64, histogram.WIDTH), np.uint32)
+        self._buckets = np.zeros((2 * usage.RUN, histogram.WIDTH), np.uint32)
         self._used = np.zeros(1, np.int64)
+        self._lists = np.empty((usage.LISTS, usage.RUN), np.int64), np.zeros(2, np.int64)
         self._visits = np.zeros((0, 2), np.int64)
         self._bits = np.zeros((0, usage.BITS), np.int64)
         self._sets = Sets()
@@ -89,7 +90,7 @@ class Usage:
             at, reason = usage.fold(
                 order, at, ready, c["slot"], c["run"], keys, c["kind"], c["dwell"], c["flags"], c["weight"],
                 self.click_kind, self._visits, self._bits, self._fields, self._directory, self._buckets,
-                self._used, *self._sets.arrays,
+                self._used, *self._sets.arrays, *self._lists,
             )  # fmt: skip
             if reason == usage.DONE:
                 return
