@@ -21,7 +21,7 @@ _HALF = np.uint64(32)
 
 
 @fused
-def _home(lo: Any, table: Any) -> Any:
+def home(lo: Any, table: Any) -> Any:
     return (np.uint64(lo) >> np.uint64(7)) & np.uint64(table.shape[0] - 1)
 
 
@@ -29,7 +29,7 @@ def _home(lo: Any, table: Any) -> Any:
 def find(table: Any, ids: Any, lo: Any, hi: Any) -> Any:
     """Place of an id, -1 if it was never closed."""
     mask = np.uint64(table.shape[0] - 1)
-    h = _home(lo, table)
+    h = home(lo, table)
     while table[h] != 0:
         place = (table[h] & _LOW) - np.uint64(1)
         if table[h] >> _HALF == np.uint64(hi) & _LOW and ids[place, 0] == lo and ids[place, 1] == hi:
@@ -41,7 +41,7 @@ def find(table: Any, ids: Any, lo: Any, hi: Any) -> Any:
 @fused
 def _enter(table: Any, lo: Any, hi: Any, place: Any) -> None:
     mask = np.uint64(table.shape[0] - 1)
-    h = _home(lo, table)
+    h = home(lo, table)
     while table[h] != 0:
         h = (h + np.uint64(1)) & mask
     table[h] = (np.uint64(hi) << _HALF) | np.uint64(place + 1)
@@ -53,7 +53,7 @@ def insert(table: Any, ids: Any, last: Any, n: Any, new: Any, ms: Any) -> Any:
     for i in range(np.uint64(new.shape[0])):
         far = i + np.uint64(AHEAD)
         if far < np.uint64(new.shape[0]):
-            prefetch(table, _home(new[far, 0], table))
+            prefetch(table, home(new[far, 0], table))
         place = find(table, ids, new[i, 0], new[i, 1])
         if place < 0:
             place = np.int64(n)
@@ -72,5 +72,5 @@ def refill(table: Any, ids: Any) -> None:
     for i in range(np.uint64(ids.shape[0])):
         far = i + np.uint64(AHEAD)
         if far < np.uint64(ids.shape[0]):
-            prefetch(table, _home(ids[far, 0], table))
+            prefetch(table, home(ids[far, 0], table))
         _enter(table, ids[i, 0], ids[i, 1], np.int64(i))

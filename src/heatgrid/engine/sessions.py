@@ -58,6 +58,7 @@ class Sessions:
         self._free = np.zeros(0, np.int32)
         self._table = np.full(2, -1, np.int32)
         self._retired = np.zeros(0, np.int32)
+        self._fresh = np.empty((2, slots.CHUNK), np.int32)
         self._runs = np.zeros((0, scan.RUN_FIELDS), np.int64)
         self._run_scroll = np.zeros(0, np.float64)
         self._free_runs = np.zeros(0, np.int32)
@@ -86,7 +87,7 @@ class Sessions:
             at, reason = slots.assign(
                 block.index, block.ok, block.lo, block.hi, time, at, self._epoch, self.batch, *self.ms,
                 self._return_gap, self._seen, self._table, self._slots, self._touch, self._free, self.left, self.totals,
-                *self._closed.arrays, out,
+                *self._closed.arrays, self._runs, self._fresh, out,
             )  # fmt: skip
             if reason == slots.DONE:
                 return
