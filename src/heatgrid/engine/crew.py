@@ -1,13 +1,14 @@
-"""Measures at work beside the scan: each takes its orders one after the other, on a thread that it keeps."""
+"""Measures at work beside the scan: each takes its orders one after the other, in a lane of its own."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from heatgrid.engine.block import Array
+from heatgrid.engine.workers import MEASURES, Lane, Task, Workers
 
 M = TypeVar("M")
 BEHIND = 1
@@ -15,23 +16,20 @@ BEHIND = 1
 
 
 class Crew:
-    """threads : how many may work beside the caller; 0: orders are done at once."""
+    """The measures of a fold, block by block."""
 
-    def __init__(self, threads: int) -> None:
-        self._threads = [ThreadPoolExecutor(1, thread_name_prefix="heatgrid-measure") for _ in range(threads)]
-        self._members = 0
-        self._given: deque[list[Future[None]]] = deque([[]])
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._lanes: list[Lane] = []
+        self._given: deque[list[Task[None]]] = deque([[]])
 
     def hire(self, measure: M) -> Member[M]:
         """A measure's own place in the crew."""
-        self._members += 1
-        return Member(measure, self, self._members - 1)
+        self._lanes.append(self._workers.lane(MEASURES))
+        return Member(measure, self, self._lanes[-1])
 
-    def tell(self, place: int, work: Callable[..., None], *args: Any) -> None:
-        if not self._threads:
-            work(*args)
-            return
-        self._given[-1].append(self._threads[place % len(self._threads)].submit(work, *args))
+    def tell(self, lane: Lane, work: Callable[..., None], *args: Any) -> None:
+        self._given[-1].append(lane.give(partial(work, *args)))
 
     def next_block(self, behind: int = BEHIND) -> None:
         """Begin a block: wait until no measure is more than `behind` blocks behind; their errors come out here."""
@@ -45,20 +43,19 @@ class Crew:
         self.next_block(0)
 
     def close(self) -> None:
-        """Let the threads go; whatever is under way is waited for, so that none is left with an array."""
-        wait([done for given in self._given for done in given])
-        for thread in self._threads:
-            thread.shutdown()
+        """Whatever is under way is waited for, so that no thread is left with an array."""
+        for lane in self._lanes:
+            lane.close()
 
 
 class Member(Generic[M]):
     """A measure to which everything is told in order, and done later."""
 
-    def __init__(self, measure: M, crew: Crew, place: int) -> None:
-        self.measure, self._crew, self._place = measure, crew, place
+    def __init__(self, measure: M, crew: Crew, lane: Lane) -> None:
+        self.measure, self._crew, self._lane = measure, crew, lane
 
     def tell(self, work: Callable[..., None], *args: Any) -> None:
-        self._crew.tell(self._place, work, *args)
+        self._crew.tell(self._lane, work, *args)
 
     def resize(self, slots: int, runs: int, views: int) -> None:
         self.tell(self.measure.resize, slots, runs, views)  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ from heatgrid.engine.measures.scroll import Scroll
 from heatgrid.engine.measures.usage import Usage
 from heatgrid.engine.sessions import Closer, Sessions
 from heatgrid.engine.sets import Sets
+from heatgrid.engine.workers import Workers
 from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, NONE, WAKING
 from heatgrid.words.friction import missing
@@ -37,11 +38,12 @@ class Fold:
     """Blocks in, a state out. Reads the encoder's codes and never changes them, so that folds run side by side.
 
     lateness : ms that rows may be late (0: not at all). max_open : open sessions kept before the longest idle close.
-    threads : measures work beside the scan of the next block on the threads that it leaves. (One more, so that each
-    measure of a small plan had its own: 12 % slower on two processors, by waiting for the interpreter in turn.)
+    workers : measures work beside the scan of the next block; without them as the block is pushed.
     """
 
-    def __init__(self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, threads: int = 1) -> None:
+    def __init__(
+        self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, workers: Workers | None = None
+    ) -> None:
         self.plan, self.encoder = plan, encoder
         ticks = encoder.ticks
         ms_mul, ms_div = (1000, 1) if ticks == 1 else (1, ticks // 1000)
@@ -72,11 +74,7 @@ class Fold:
         self.cells = self._cells()
         boxes = {"feature", *BOX} <= encoder.columns and self.sessions is not None
         self.layouts = [Layout()] if plan.layout and boxes else []
-        measures = (
-            *self.usages, *self.maps, *self.frictions, *self.journeys, *self.funnels, *self.retentions, *self.scrolls,
-            *self.cells, *self.layouts,
-        )  # fmt: skip
-        self._crew = Crew(min(len(measures), threads - 1))
+        self._crew = Crew(workers or Workers())
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
         self._map_crew = [self._crew.hire(maps) for maps in self.maps]
         self._friction_crew = [self._crew.hire(friction) for friction in self.frictions]
@@ -245,7 +243,7 @@ class Fold:
             self.sessions.end_part()
 
     def close(self) -> None:
-        """Let the threads go."""
+        """End what the measures are at."""
         self._crew.close()
 
     def _drop_seen(self, c: dict[str, Array], order: Array, ready: int) -> None:

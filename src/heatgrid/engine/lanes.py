@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
@@ -28,6 +27,7 @@ from heatgrid.engine.partitioned import Partitioned
 from heatgrid.engine.scratch import Scratch
 from heatgrid.engine.sessions import Disorder
 from heatgrid.engine.spool import Spool
+from heatgrid.engine.workers import BLOCKS, Workers
 from heatgrid.states.state import State
 from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
 from heatgrid.words.events import CANONICAL, Chunk, Source
@@ -82,8 +82,8 @@ def run_plan(
     started = time.perf_counter()
     plan, fitted = source.evidence.fit(plan)
     budget = Memory(memory, source.rows_hint)
-    run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room)
-    with Scratch(scratch) as spooled:
+    with Workers(threads) as workers, Scratch(scratch) as spooled:
+        run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers)
         try:
             state, lane, notes = run.go(order, spooled)
         finally:
@@ -101,8 +101,9 @@ def run_plan(
 class _Run:
     def __init__(
         self, source: Source, plan: Plan, threads: int, progress: Progress | None, max_open: int, block_rows: int,
-        memory: Memory, scratch: str | None, room: Room | None,
+        memory: Memory, scratch: str | None, room: Room | None, workers: Workers,
     ) -> None:  # fmt: skip
+        self.workers = workers
         self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
         self.max_open, self.block_rows = memory.open_sessions(max_open), block_rows
         self.memory, self.scratch, self.room = memory, scratch, room
@@ -192,7 +193,8 @@ class _Run:
 
     def _pieces(self) -> Generator[Chunk]:
         """The chunks of the source, cut into blocks."""
-        for chunk in self.source.scan(self.needs.names, threads=self.memory.decoders(self.threads)):
+        threads = self.memory.decoders(self.threads)
+        for chunk in self.source.scan(self.needs.names, threads=threads, workers=self.workers):
             for start in range(0, max(1, chunk.batch.num_rows), self.block_rows):
                 first = start == 0
                 piece = chunk.batch.slice(start, self.block_rows)
@@ -237,29 +239,24 @@ class _Run:
         return Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
 
     def _fold(self, encoder: Encoder, lateness: int) -> Fold:
-        return Fold(self.plan, encoder, lateness=lateness, max_open=self.max_open, threads=self.threads)
+        return Fold(self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers)
 
     def _blocks(self, encoder: Encoder) -> Generator[Block]:
-        """Encoded blocks in order; with two threads and more, a worker encodes the next ones meanwhile."""
+        """Encoded blocks in order, the next ones encoded meanwhile."""
         chunks = self._chunks()
 
         def one() -> Block | None:
             chunk = next(chunks, None)
             return None if chunk is None else encoder.encode(chunk, SPARE)
 
-        if self.threads == 1:
-            with closing(chunks):
-                while (block := one()) is not None:
-                    yield block
-            return
-        pool = ThreadPoolExecutor(1)
+        lane = self.workers.lane(BLOCKS)
         try:
-            coming = deque(pool.submit(one) for _ in range(AHEAD))
+            coming = deque(lane.give(one) for _ in range(AHEAD))
             while (block := coming.popleft().result()) is not None:
                 yield block
-                coming.append(pool.submit(one))
+                coming.append(lane.give(one))
         finally:
-            pool.shutdown(cancel_futures=True)
+            lane.close()
             chunks.close()
 
     def _sniff(self, block: Block) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,4 +93,6 @@ class Source(Protocol):
     @property
     def others(self) -> list[str]: ...
 
-    def scan(self, columns: Sequence[str], *, threads: int) -> Iterator[Chunk]: ...
+    def scan(self, columns: Sequence[str], *, threads: int, workers: Any = None) -> Iterator[Chunk]:
+        """workers : the run's (engine/workers.py), on which to decode ahead, `threads` of them at once."""
+        ...
