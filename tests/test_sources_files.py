@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,7 @@ def test_work_ahead_is_bounded_and_in_order() -> None:
         with lock:
             alive += 1
             peak = max(peak, alive)
+        time.sleep(0.002)
         return number
 
     tasks: Iterator[tuple[int, Callable[[], int]]] = ((n, lambda n=n: work(n)) for n in range(50))  # type: ignore[misc]
@@ -218,7 +220,7 @@ def test_a_consumer_that_stops_leaves_nothing_open(tmp_path: Path) -> None:
     next(scan)
     next(scan)
     scan.close()  # type: ignore[attr-defined]
-    assert not [t for t in threading.enumerate() if t.name.startswith("heatgrid-source")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("heatgrid-")]
     if before:
         assert set(os.listdir("/proc/self/fd")) <= before
 

@@ -280,6 +280,7 @@ class _Run:
                     lane.spill()
                 self._tell(block.read)
             self.stop_reading()
+            self.workers.close()  # parts have threads of their own, and each thread its share of the address space
             give_back()
             if lane is None:
                 state = self._fold(encoder, 0).finish()

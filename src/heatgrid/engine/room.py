@@ -17,6 +17,11 @@ _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNKNOWN = 1 << 62
 
 
+THREADS_ADDRESSES = 128 << 20
+"""Of the address space for the allocator's share of each thread, 64 MiB on Linux, whatever is in it. LLVM, which loads
+the compiled leaves, ends the process where it gets none."""
+
+
 class Caches(NamedTuple):
     l2: int
     """Bytes of a core's own cache."""
@@ -80,7 +85,7 @@ def _address_space() -> int:
         used = int(_STATM.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return limit
-    return max(limit - used, 0)
+    return max(limit - used - THREADS_ADDRESSES, 0)
 
 
 def resident_bytes() -> int:
