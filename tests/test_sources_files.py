@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -508,3 +509,49 @@ def test_real_files(data_dir: Path) -> None:
         assert pa.types.is_dictionary(chunk.batch.schema.field("origin").type)
     assert total == 3_000_000
     assert delays == pc.sum(pq.read_table(flights.files[0], columns=["delay"])["delay"]).as_py()
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our leaves", "pyarrow"])
+@pytest.mark.parametrize("coded", [True, False])
+def test_times_stored_as_text_are_not_bounded_by_their_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool, coded: bool
+) -> None:
+    """Fails if a footer's least and greatest text are taken for the least and greatest time, of row groups or of the
+    file: rows were lost without a word. The truth is Python's own calendar."""
+    monkeypatch.setattr(parquet, "FROM_ROWS", 0 if own else 1 << 62)
+    words = ["2024-05-01T23:00:00-05:00", "2024-05-02T00:30:00+05:00", "2024-05-02T01:00:00Z", "2024-05-02 05:00:00"]
+    words += ["20 May", "2024-05-02 05:00", "2024-05-02T23:00:00.5-05:00", "2024-05-03T00:30+05:00"]
+    texts = [word for word in words for _ in range(8)]
+    table = pa.table({"time": texts, "x": pa.array(range(len(texts)), pa.int32()), "page": ["/a"] * len(texts)})
+    whole = write(tmp_path / "a.parquet", table, 24, use_dictionary=coded)
+
+    def instant(word: str) -> datetime | None:
+        try:
+            there = datetime.fromisoformat(word)
+        except ValueError:
+            return None
+        return there if there.tzinfo else there.replace(tzinfo=UTC)
+
+    instants = [instant(word) for word in texts]
+    for day, hour in ((1, 18), (1, 20), (2, 0), (2, 4), (2, 5), (3, 3), (3, 5)):
+        limit = datetime(2024, 5, day, hour, tzinfo=UTC)
+        said = f"'2024-05-0{day} {hour:02}:00:00'"
+        wants = {
+            f"time < {said}": [i for i, at in enumerate(instants) if at is not None and at < limit],
+            f"time >= {said} and x < 60": [i for i, at in enumerate(instants) if at and at >= limit and i < 60],
+            f"not time >= {said}": [i for i, at in enumerate(instants) if at is not None and at < limit],
+            "time is null": [i for i, at in enumerate(instants) if at is None],
+        }
+        for where, want in wants.items():
+            events = open_events(whole, where=where)
+            assert [row["x"] for row in rows_of(chunks(events, ["time", "x"]))] == want, where
+    good = write(tmp_path / "b.parquet", table.slice(0, 24), 24, use_dictionary=coded)
+    assert open_events(good).time_ranges() == [None]
+
+
+def test_a_folder_that_is_the_time_is_compared_as_a_time(tmp_path: Path) -> None:
+    """Fails if the folder's text is compared with the literal's: '2024-05-02' is less than '2024-05-02 00:00:00'."""
+    for day in (1, 2):
+        write(tmp_path / f"time=2024-05-0{day}" / "a.parquet", pa.table({"x": [day, day], "page": ["/a", "/b"]}))
+    found = chunks(open_events(tmp_path, where="time >= '2024-05-02 00:00:00'"), ["time", "x"])
+    assert [row["x"] for row in rows_of(found)] == [2, 2]

@@ -280,10 +280,11 @@ class _Pruner:
             if path in self._keys:
                 value = self._keys[path]
                 ends = None if value is None else pa.array([value, value])
-                bounds[path] = Bounds(ends, rows if value is None else 0, rows)
-                continue
-            own = self._chunks is not None and path in self._own
-            bound = self._chunks.bounds(index, path) if own and self._chunks else self._footer.bounds(index, path)
+                bound: Bounds | None = Bounds(ends, rows if value is None else 0, rows)
+            elif self._chunks is not None and path in self._own:
+                bound = self._chunks.bounds(index, path)
+            else:
+                bound = self._footer.bounds(index, path)
             if bound is not None:
                 bounds[path] = _as_delivered(bound, self._job) if path == self._job.deliver.time_path else bound
         return bounds
@@ -294,8 +295,11 @@ def _nothing(names: list[str]) -> pa.RecordBatch:
 
 
 def _as_delivered(bound: Bounds, job: Job) -> Bounds:
-    """Bounds of the time as it is delivered; rows may become null by being out of range."""
-    if bound.ends is None:
+    """Bounds of the time as it is delivered; rows may become null by being out of range.
+
+    Of texts there are none: their order is not that of their times where offsets or spellings differ.
+    """
+    if bound.ends is None or is_text(bound.ends.type):
         return Bounds(None, None, bound.rows)
     ends = job.deliver.times(bound.ends)
     if ends.null_count:
