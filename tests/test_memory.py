@@ -20,6 +20,7 @@ import pytest
 import heatgrid as hg
 from heatgrid.cli import main
 from heatgrid.demo.generate import write
+from heatgrid.engine import cgroup
 from heatgrid.engine import memory as memory_module
 from heatgrid.engine import scratch as scratch_module
 from heatgrid.engine.lanes import run_plan
@@ -111,6 +112,106 @@ def test_without_a_budget_half_of_what_is_free_is_taken(monkeypatch: pytest.Monk
     assert Memory().limit == (1 << 30) + LEAST
     with pytest.raises(LimitError):
         Memory(rows=1_000_000)
+
+
+GIB = 1 << 30
+
+
+class Groups:
+    """A made-up /proc/self/cgroup and what lies below /sys/fs/cgroup."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.mount, self.own = root / "cgroup", root / "own"
+        monkeypatch.setattr(cgroup, "_MOUNT", self.mount)
+        monkeypatch.setattr(cgroup, "_OWN", self.own)
+
+    def add(self, folder: str, limit: str, used: int, cache: int, *, v1: bool = False) -> None:
+        names = ("limit_in_bytes", "usage_in_bytes") if v1 else ("max", "current")
+        at = self.mount / folder
+        at.mkdir(parents=True, exist_ok=True)
+        for name, text in zip(names, (limit, str(used)), strict=True):
+            (at / f"memory.{name}").write_text(text + "\n")
+        stat = f"anon 7\ninactive_file {cache if not v1 else 1}\ntotal_inactive_file {cache if v1 else 1}\nshmem 3\n"
+        (at / "memory.stat").write_text(stat)
+
+    def left(self, own: str | None) -> int:
+        if own is not None:
+            self.own.write_text(own)
+        cgroup._limited.cache_clear()
+        try:
+            return cgroup.left_of(64 * GIB)
+        finally:
+            cgroup._limited.cache_clear()
+
+
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Groups:
+    return Groups(tmp_path, monkeypatch)
+
+
+def test_files_in_the_cache_are_not_memory_in_use(groups: Groups) -> None:
+    """Fails if what the kernel would drop counts as used: a container that had read a large dump refused every run."""
+    groups.add(".", str(4 * GIB), 4 * GIB - (50 << 20), 3 * GIB)
+    assert groups.left("0::/\n") == 3 * GIB + (50 << 20)
+    assert groups.left(None) == 3 * GIB + (50 << 20)
+    groups.add(".", "max", 4 * GIB, 3 * GIB)
+    assert groups.left("0::/\n") == 64 * GIB
+    groups.add(".", str(GIB), 2 * GIB, 1000)
+    assert groups.left("0::/\n") == 0
+    groups.add(".", str(GIB), 5, 1000)
+    assert groups.left("0::/\n") == GIB
+
+
+def test_the_least_of_all_groups_above_counts(groups: Groups) -> None:
+    """Fails if only the root's or only the own group's limit is looked at, or if a path of the host that cannot be
+    seen from inside ends the search."""
+    groups.add(".", "max", 9 * GIB, 0)
+    groups.add("pods", str(8 * GIB), 7 * GIB, GIB)
+    groups.add("pods/one", str(4 * GIB), GIB, 0)
+    assert groups.left("0::/pods/one\n") == 2 * GIB
+    groups.add("pods/one", str(2 * GIB), GIB, 5)
+    assert groups.left("0::/pods/one\n") == GIB + 5
+    assert groups.left("0::/pods/one/deeper/../still\n") == GIB + 5
+    assert groups.left("0::/pods\n") == 2 * GIB
+    assert groups.left("0::/../elsewhere\n") == 64 * GIB
+
+
+def test_control_groups_of_the_first_version(groups: Groups) -> None:
+    """Fails if only version 2 is known: the limit was not seen at all, and the run was killed."""
+    groups.add("memory", "9223372036854771712", 9 * GIB, 0, v1=True)
+    groups.add("memory/docker/abc", str(4 * GIB), 3 * GIB, 2 * GIB, v1=True)
+    assert groups.left("5:cpu:/docker/abc\n4:memory:/docker/abc\n0::/\n") == 3 * GIB
+    assert groups.left("4:hugetlb,memory:/docker/abc/not/here\n") == 3 * GIB
+    assert groups.left("5:cpu:/docker/abc\n") == 64 * GIB
+
+
+def test_where_nothing_was_asked_no_option_is_blamed(
+    monkeypatch: pytest.MonkeyPatch, groups: Groups, dump: Path
+) -> None:
+    """Fails if --memory is named though nobody gave it, or if the budget does not ask the groups."""
+    monkeypatch.delenv("HEATGRID_MEMORY", raising=False)
+    groups.add(".", str(GIB), GIB - (20 << 20), 0)
+    groups.own.write_text("0::/\n")
+    cgroup._limited.cache_clear()
+    try:
+        with pytest.raises(LimitError, match="too little memory is free") as caught:
+            Memory()
+        assert (caught.value.code, caught.value.exit_code) == ("HG4003", 5)
+        assert "--memory" not in f"{caught.value.where} {caught.value.value} {caught.value.expected}"
+        assert "21MB" in str(caught.value.value)
+        groups.add(".", str(GIB), GIB - (20 << 20), 900 << 20)
+        free = Memory(rows=10)
+        assert free.asked is None
+        free.hard = 1
+        with pytest.raises(LimitError) as caught:
+            free.check()
+        assert "--memory" not in str(caught.value)
+    finally:
+        cgroup._limited.cache_clear()
+    monkeypatch.setenv("HEATGRID_MEMORY", "20MB")
+    with pytest.raises(LimitError) as caught:
+        Memory()
+    assert caught.value.where == "HEATGRID_MEMORY"
 
 
 def test_an_answer_beyond_the_budget_is_one_error(dump: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ FLIGHT_ROW_BYTES, FLIGHT_ROWS = 128, 2_000_000
 """Of rows that are decoded ahead, as far as there are as many."""
 LEAST_ROWS = 24 << 20
 PLENTY = 1 << 30
+_FREE = "the memory of this machine, or of its container"
 OPEN_SESSION_BYTES = 2750
 """Of an open session of 50 rows with clicks in 30 cells, measured: 1,606 of them are its set of cells."""
 
@@ -55,6 +56,7 @@ class Memory:
 
     def __init__(self, asked: int | str | None = None, rows: int | None = None) -> None:
         text = os.environ.get("HEATGRID_MEMORY") if asked is None else asked
+        self.asked = "--memory" if asked is not None else "HEATGRID_MEMORY" if text else None
         held = resident_bytes()
         needed = LEAST + FLIGHT_ROW_BYTES * min(FLIGHT_ROWS, rows or 0)
         if text:
@@ -63,7 +65,7 @@ class Memory:
             free = available_bytes()
             self.limit, self.hard = held + max(free // 2, min(free * 9 // 10, needed)), held + free
         if self.limit < held + needed:
-            self._refuse(held + needed)
+            raise self._too_little(held, needed)
 
     def left(self) -> int:
         return max(0, self.limit - resident_bytes())
@@ -94,15 +96,26 @@ class Memory:
         held = resident_bytes()
         if held > self.hard:
             raise LimitError(
-                "the answer does not fit in the memory that the run may take", code="HG4004", where="--memory",
-                value=f"{shown_size(held)} held, {shown_size(self.hard)} allowed",
+                "the answer does not fit in the memory that the run may take", code="HG4004",
+                where=self.asked or _FREE,
+                value=f"{shown_size(held)} held, {shown_size(self.hard)} " + ("allowed" if self.asked else "there"),
                 expected=f"at least {shown_size(held * 5 // 4)}",
-                hint=f"--memory {shown_size(held * 3 // 2, 'GB')}; or a larger --cell, fewer --by, no --distinct",
+                hint=(f"--memory {shown_size(held * 3 // 2, 'GB')}; or " if self.asked else "")
+                + "a larger --cell, fewer --by, no --distinct",
             )  # fmt: skip
 
-    def _refuse(self, least: int) -> None:
-        raise LimitError(
-            "the memory that the run may take is too little", code="HG4003", where="--memory",
+    def _too_little(self, held: int, needed: int) -> LimitError:
+        if self.asked is None:
+            return LimitError(
+                "too little memory is free", code="HG4003", where=_FREE,
+                value=f"{shown_size(self.hard - held, 'MB')} are free",
+                expected=f"at least {shown_size(needed * 10 // 9, 'MB')}",
+                hint="end what else runs here, or give the container more; "
+                f"--memory {shown_size(held + needed, 'MB')} tries it all the same",
+            )  # fmt: skip
+        least = held + needed
+        return LimitError(
+            "the memory that the run may take is too little", code="HG4003", where=self.asked,
             value=shown_size(self.limit), expected=f"at least {shown_size(least, 'MB')} for this process",
             hint=f"--memory {shown_size(least, 'MB')}",
         )  # fmt: skip

@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from heatgrid.engine.cgroup import left_of
+
 _MEMINFO = Path("/proc/meminfo")
 _STATM = Path("/proc/self/statm")
-_CGROUP = Path("/sys/fs/cgroup")
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNKNOWN = 1 << 62
 
@@ -50,8 +51,8 @@ def caches() -> Caches:
 
 
 def available_bytes() -> int:
-    """The least of: memory free or reclaimable, what the control group leaves, what RLIMIT_AS leaves."""
-    return min(_machine(), _control_group(), _address_space())
+    """The least of: memory free or reclaimable, what the control groups leave, what RLIMIT_AS leaves."""
+    return left_of(min(_machine(), _address_space()))
 
 
 def _machine() -> int:
@@ -62,15 +63,6 @@ def _machine() -> int:
     except OSError:
         return UNKNOWN
     return UNKNOWN
-
-
-def _control_group() -> int:
-    try:
-        limit = (_CGROUP / "memory.max").read_text().strip()
-        used = int((_CGROUP / "memory.current").read_text())
-    except OSError:
-        return UNKNOWN
-    return UNKNOWN if limit == "max" else max(int(limit) - used, 0)
 
 
 def _address_space() -> int:
