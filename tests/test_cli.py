@@ -127,6 +127,73 @@ def test_mistakes_are_named_with_their_remedy(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("map x -o a.xyz", 2, ("HG1320", "expected: .png .parquet .arrow .csv .json .npz")),
+        ("map x -o a", 2, ("HG1320",)),
+        ("map x -o - --to png", 2, ("HG1320",)),
+        ("map x -o a.png --background nosuch.png", 3, ("HG2320", "nosuch.png")),
+        ("map x -o a.png --cmap infernoo", 2, ("HG1310", "'inferno'")),
+        ("map x -o a.png --smooth -1", 2, ("HG1314",)),
+        ("map x -o a.png --vmax 0", 2, ("HG1313",)),
+        ("map x -o a.png --vmax 5 --scale eq", 2, ("HG1313",)),
+        ("map x -o a.png --opacity 2", 2, ("HG1317",)),
+        ("map x -o a.png --css-width 0", 2, ("HG1317",)),
+        ("map x -o nodir/a.png", 3, ("HG2301", "nodir", "mkdir -p")),
+        ("map x -o full", 2, ("HG1320",)),
+        ("map x -o a.png --segment device=mobile", 2, ("HG1030", "--by device")),
+        ("map x -o a.png --by os --segment device=mobile", 2, ("HG1030", "--by os,device")),
+        ("map x -o a.png --period 2026-09-01", 2, ("HG1030", "--every week")),
+        ("map x -o - --json", 2, ("HG1022",)),
+        ("map x -o a.png --cells posthog", 2, ("HG1320",)),
+        ("features x -o a.xyz", 2, ("HG1320", "expected: .parquet")),
+        ("features x -o a.png", 2, ("HG1320",)),
+        ("features x -o - --to pdf", 2, ("HG1320",)),
+        ("features x -o - --json", 2, ("HG1022",)),
+        ("pages x -o nodir/a.csv", 3, ("HG2301",)),
+        ("pages x -o full.csv", 3, ("HG2301", "full.csv")),
+        ("matrix x -o a.gif", 2, ("HG1320", ".png")),
+        ("paths x -o a.gif", 2, ("HG1320", ".png")),
+        ("paths x --show steps --steps 0", 2, ("HG1024", "--steps")),
+        ("funnel x --funnel click -o a.gif", 2, ("HG1320", ".png")),
+        ("friction x -o a.png", 2, ("HG1320",)),
+        ("layout x -o a.png", 2, ("HG1320", ".toml")),
+        ("scroll x -o a.gif", 2, ("HG1320", ".png")),
+        ("scroll x -o a.png --background nosuch.png", 3, ("HG2320",)),
+        ("scroll x -o a.png --css-width nan", 2, ("HG1317",)),
+        ("build x -o nodir/a.heat", 3, ("HG2301",)),
+        ("merge a.heat b.heat -o nodir/a.heat", 3, ("HG2301",)),
+        ("report x -o nodir/report", 3, ("HG2301", "nodir")),
+        ("report x -o full.csv", 2, ("HG1302", "foreign")),
+        ("demo -o .", 2, ("HG1302", "foreign")),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, code: int, says: tuple[str, ...]
+) -> None:
+    """Fails if the output is looked at after the run: here there is no input at all, which would be the first error."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("full.csv", "report"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "foreign").write_text("x")
+    before = sorted(tmp_path.rglob("*"))
+    ended = run(*words.split())
+    assert (ended.code, ended.out if "--json" not in words else "") == (code, ""), ended.err
+    assert [part for part in says if part not in ended.err] == []
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_output_that_can_be_written_is_no_obstacle(run: Run, tmp_path: Path) -> None:
+    """Fails if the check of an output refuses a device, an older file, or a suffix in capitals."""
+    old = tmp_path / "old.PNG"
+    old.write_text("old")
+    for words in ("map x -o /dev/null --to csv", f"map x -o {old}", f"layout x -o {tmp_path}/a.toml", "pages x -o -"):
+        ended = run(*words.split())
+        assert ended.code == 3, ended.err
+        assert "where:    x" in ended.err
+
+
 def test_unknown_columns_are_answered_with_the_nearest(run: Run, dump: str) -> None:
     ended = run("features", dump, "--by", "devise")
     assert ended.code in (2, 3)

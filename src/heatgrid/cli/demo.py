@@ -12,7 +12,7 @@ from heatgrid.cli.options import Common, Counting, Reading, Running, opt
 from heatgrid.cli.progress import Bar
 from heatgrid.cli.report import LAYERS, PERIOD
 from heatgrid.cli.text import clean, say
-from heatgrid.cli.work import heat_of
+from heatgrid.cli.work import check_place, heat_of
 from heatgrid.words.errors import UsageError
 
 ROWS = 1_000_000
@@ -40,6 +40,7 @@ def demo(*, dump: Dump, common: Common) -> None:
     from heatgrid.demo.generate import write
 
     os.makedirs(dump.out, exist_ok=True)
+    check_place(os.path.join(dump.out, REPORT), folder=True)
     path = os.path.join(dump.out, FILE)
     started = time.monotonic()
     with Bar(not common.quiet) as bar:

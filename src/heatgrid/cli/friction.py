@@ -8,7 +8,7 @@ from heatgrid.cli import text
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running
 from heatgrid.cli.tables import deliver, show
 from heatgrid.cli.values import names
-from heatgrid.cli.work import heat_of, rules_of
+from heatgrid.cli.work import check_output, heat_of, rules_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +24,7 @@ def friction(
     """
     from heatgrid.words.friction import PRESETS
 
+    check_output(result.out, result.to, json=common.json)
     heat = heat_of(
         events, reading, counting, running, common, maps=names(counting.maps), tables=(),
         friction=rules_of(counting) or tuple(PRESETS),

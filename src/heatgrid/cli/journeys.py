@@ -9,7 +9,7 @@ from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.tables import deliver
 from heatgrid.cli.values import names, one_of
-from heatgrid.cli.work import heat_of
+from heatgrid.cli.work import check_output, heat_of, is_picture
 from heatgrid.words.errors import UsageError
 
 SHOW = ("paths", "transitions", "steps")
@@ -48,15 +48,20 @@ def paths(
         one_of(journey.of, "--of", ("pages", "features"))
     if journey.top < 1:
         raise UsageError("no row to show", code="HG1024", where="--top", value=journey.top, expected=">= 1")
+    if not 1 <= journey.steps <= 1000:
+        raise UsageError(
+            "no such step matrix", code="HG1024", where="--steps", value=journey.steps, expected="1 to 1000"
+        )
+    drawn = is_picture(result.out)
     kind = "transitions" if journey.show == "transitions" else "paths"
-    asked: dict[str, Any] = {kind: tuple(dict.fromkeys((journey.of or "pages", *names(getattr(counting, kind)))))}
-    heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=(), **asked)
-    drawn = result.out is not None and result.out.lower().endswith(".png")
     if drawn and journey.show == "paths":
         raise UsageError(
             "paths are not drawn", code="HG1025", where="--out", value=result.out, expected="a table",
             hint="--show transitions or --show steps draws a picture",
         )  # fmt: skip
+    check_output(result.out, result.to, pictures=True, json=common.json)
+    asked: dict[str, Any] = {kind: tuple(dict.fromkeys((journey.of or "pages", *names(getattr(counting, kind)))))}
+    heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=(), **asked)
     if drawn:
         assert result.out is not None
         matrix = (
@@ -95,8 +100,9 @@ def funnel(
             "the funnel has no steps", code="HG1026", where="--funnel", expected="one --funnel STEP for each step",
             hint="heatgrid funnel EVENTS --funnel pageview:/ --funnel pageview:/pricing",
         )  # fmt: skip
+    check_output(result.out, result.to, pictures=True, json=common.json)
     heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=())
-    if result.out is not None and result.out.lower().endswith(".png"):
+    if result.out is not None and is_picture(result.out):
         heat.funnel_picture(result.out)
         _drawn("funnel", heat, common, result.out)
         return

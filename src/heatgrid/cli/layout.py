@@ -6,7 +6,7 @@ from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running
 from heatgrid.cli.tables import deliver
 from heatgrid.cli.values import names
-from heatgrid.cli.work import heat_of
+from heatgrid.cli.work import check_output, heat_of
 
 
 def layout(
@@ -17,6 +17,7 @@ def layout(
     From the boxes that rows carry (box_x, box_y, box_w, box_h), by page, feature and window width. A readable table on
     stdout; -o layout.toml or layout.csv is what --areas reads.
     """
+    check_output(result.out, result.to, json=common.json, more=("toml",))
     heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=(), layout=True)
     table = heat.layout
     if result.out is None or result.out == "-":

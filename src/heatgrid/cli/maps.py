@@ -11,9 +11,9 @@ from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.tables import deliver
 from heatgrid.cli.text import clean, say
-from heatgrid.cli.values import one_of, pairs
-from heatgrid.cli.work import heat_of, need, rules_of
-from heatgrid.words.errors import InputError
+from heatgrid.cli.values import names, one_of, pairs
+from heatgrid.cli.work import check_output, heat_of, is_picture, need, rules_of
+from heatgrid.words.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from heatgrid.heat import Heat
@@ -68,6 +68,7 @@ def map_(
 
     path = need(result.out, "--out", "heatgrid map EVENTS -o map.png")
     rules = rules_of(counting)
+    check_output(path, result.to, pictures=which.cells is None, json=common.json)
     if which.cells is not None:
         one_of(which.cells, "--cells", ("posthog",))
         heat = heat_of(events, reading, counting, running, common, maps=(), tables=(), posthog_cells=True)
@@ -75,6 +76,13 @@ def map_(
         deliver("map", heat, cells if which.page is None else cells.filter(_on(which.page)), common, result)
         return
     _check(which, looks, rules)
+    chosen: dict[str, Any] = {
+        "layer": which.layer, "bucket": which.bucket, "fixed": which.fixed, "period": which.period,
+        "where": dict(pairs(which.segment, "--segment", "--segment device=mobile")) or None, "value": which.values,
+    }  # fmt: skip
+    if not any(name.endswith(".heat") for name in events):
+        _check_split(chosen, counting)
+    look = _look(looks) if is_picture(path) else {}
     drawn = which.layer in LAYERS
     if not drawn:
         rules = rules or (which.layer,)
@@ -88,13 +96,9 @@ def map_(
         page = busiest(heat, which.layer)
         if not common.quiet:
             say(f"the busiest page: {clean(page)} (--page names another)")
-    chosen: dict[str, Any] = {
-        "layer": which.layer, "page": page, "bucket": which.bucket, "fixed": which.fixed, "period": which.period,
-        "where": dict(pairs(which.segment, "--segment", "--segment device=mobile")) or None, "value": which.values,
-    }  # fmt: skip
-    if path.lower().endswith(".png"):
-        look = asdict(looks)
-        heat.picture(path, **chosen, **look | {"smooth_sigma": look.pop("smooth")})
+    chosen["page"] = page
+    if is_picture(path):
+        heat.picture(path, **chosen, **look)
     else:
         from heatgrid.outputs.tables import write_grid
 
@@ -120,6 +124,37 @@ def _check(which: Which, looks: Looks, rules: Sequence[str | Rule]) -> None:
     one_of(looks.scale, "--scale", SCALES)
     if which.bucket is not None:
         one_of(which.bucket, "--bucket", BUCKETS)
+
+
+def _check_split(chosen: dict[str, Any], counting: Counting) -> None:
+    """A part can be drawn where the run is split by it."""
+    by = names(counting.by)
+    missing = [column for column in chosen["where"] or () if column not in by]
+    if missing:
+        raise UsageError(
+            "the maps are not split by this column", code="HG1030", where="--segment", value=missing[0],
+            expected="a column of --by" + (f": {', '.join(by)}" if by else ""),
+            hint=f"--by {','.join((*by, *missing))}",
+        )  # fmt: skip
+    if chosen["period"] is not None and counting.every is None:
+        raise UsageError(
+            "the maps are not split by time", code="HG1030", where="--period", value=chosen["period"],
+            expected="--every hour, day, week or month beside it", hint="--every week",
+        )  # fmt: skip
+
+
+def _look(looks: Looks) -> dict[str, Any]:
+    """The options of the picture, looked at before anything is read; the screenshot is read."""
+    from heatgrid.outputs.pictures import check_looks, screenshot
+    from heatgrid.outputs.plots import check_levels
+
+    look = asdict(looks)
+    look["smooth_sigma"] = look.pop("smooth")
+    check_levels(looks.scale, looks.vmax, looks.smooth)
+    check_looks(looks.cmap, looks.opacity, looks.css_width)
+    if looks.background is not None:
+        look["background"] = screenshot(looks.background)
+    return look
 
 
 def busiest(heat: Heat, layer: str) -> str:

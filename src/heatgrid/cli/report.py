@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running, opt
 from heatgrid.cli.values import names
-from heatgrid.cli.work import heat_of, need
+from heatgrid.cli.work import check_place, heat_of, need
 
 LAYERS = ("clicks", "moves")
 PERIOD = "week"
@@ -27,6 +27,7 @@ def report(
     The folder holds index.html (self-contained), maps/*.png, the tables as CSV and Parquet, and summary.json.
     """
     out = need(folder.out, "--out", "heatgrid report EVENTS -o report")
+    check_place(out, folder=True)
     heat = heat_of(
         events,
         reading,

@@ -8,7 +8,7 @@ from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.tables import deliver
 from heatgrid.cli.values import names, one_of
-from heatgrid.cli.work import heat_of
+from heatgrid.cli.work import check_output, heat_of, is_picture
 
 SHOW = ("pages", "reach", "attention", "snowplow", "posthog")
 
@@ -45,12 +45,19 @@ def scroll(
     one_of(depth.show, "--show", SHOW)
     if depth.bucket is not None:
         one_of(depth.bucket, "--bucket", BUCKETS)
+    check_output(result.out, result.to, pictures=True, json=common.json)
+    shot = None
+    if is_picture(result.out):
+        from heatgrid.outputs.pictures import check_looks, screenshot
+
+        check_looks(css_width=depth.css_width)
+        shot = None if depth.background is None else screenshot(depth.background)
     heat = heat_of(
         events, reading, counting, running, common, maps=names(counting.maps), tables=(), scroll=True,
     )  # fmt: skip
-    if result.out is not None and result.out.lower().endswith(".png"):
+    if result.out is not None and is_picture(result.out):
         heat.scroll_picture(
-            result.out, page=depth.page, bucket=depth.bucket, background=depth.background, css_width=depth.css_width
+            result.out, page=depth.page, bucket=depth.bucket, background=shot, css_width=depth.css_width
         )
         if common.json:
             summary.as_json("scroll", heat, path=result.out)

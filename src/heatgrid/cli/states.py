@@ -10,7 +10,7 @@ import typer
 from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running, opt
 from heatgrid.cli.values import names
-from heatgrid.cli.work import heat_of, loaded, need
+from heatgrid.cli.work import check_place, heat_of, loaded, need
 
 STATES = Annotated[list[str], typer.Argument(metavar="A.heat B.heat", help="Saved states.", show_default=False)]
 LAYERS = ("clicks",)
@@ -29,6 +29,7 @@ def build(
     Every other command takes it in place of the events, at once; states of one plan merge.
     """
     path = need(state.out, "--out", "heatgrid build EVENTS -o may.heat")
+    check_place(path)
     heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps) or LAYERS)
     heat.save(path)
     if common.json:
@@ -42,6 +43,7 @@ def merge(*, states: STATES, state: State, common: Common) -> None:
     They must be of one plan and of disjoint sessions: then the numbers are those of one run over all events.
     """
     path = need(state.out, "--out", "heatgrid merge a.heat b.heat -o both.heat")
+    check_place(path)
     heat = loaded(states)
     heat.save(path)
     if common.json:

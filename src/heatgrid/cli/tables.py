@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from heatgrid.cli import summary, text
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.values import names, one_of
-from heatgrid.cli.work import heat_of
-from heatgrid.words.errors import UsageError
+from heatgrid.cli.work import check_output, heat_of, is_picture
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +38,7 @@ def features(
     A readable table on stdout; -o FILE writes .csv .parquet .arrow .json .npz; --json adds ledger and plan.
     With --by or --every a row for each segment and period that occurs.
     """
+    check_output(result.out, result.to, json=common.json)
     heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=("features",))
     deliver("features", heat, _segmented(heat, "features"), common, result)
 
@@ -51,6 +51,7 @@ def pages(
     A readable table on stdout; -o FILE writes .csv .parquet .arrow .json .npz; --json adds ledger and plan.
     With --by or --every a row for each segment and period that occurs.
     """
+    check_output(result.out, result.to, json=common.json)
     heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=("pages",))
     deliver("pages", heat, _segmented(heat, "pages"), common, result)
 
@@ -77,6 +78,7 @@ def matrix(
 
     one_of(table.rows, "--rows", ROWS)
     one_of(table.values, "--values", VALUES)
+    check_output(result.out, result.to, pictures=True, json=common.json)
     period = table.columns in PERIODS
     by = names(counting.by)
     heat = heat_of(
@@ -86,7 +88,7 @@ def matrix(
         distinct=("users",) if table.values == "users" else names(counting.distinct),
     )  # fmt: skip
     made = heat.matrix(rows=table.rows, columns="period" if period else table.columns, values=table.values)
-    if result.out and result.out.lower().endswith(".png"):
+    if result.out is not None and is_picture(result.out):
         made.save(result.out)
         _done("matrix", heat, common, result.out)
         return
@@ -98,8 +100,6 @@ def deliver(name: str, heat: Heat, table: pa.Table, common: Common, result: Resu
     if result.out is not None:
         from heatgrid.outputs.tables import write_table
 
-        if result.out == "-" and common.json:
-            raise UsageError("both want stdout", code="HG1022", where="--json, -o -", hint="-o - --to json, or --json")
         write_table(table, result.out, result.to)
         _done(name, heat, common, None if result.out == "-" else result.out)
         return

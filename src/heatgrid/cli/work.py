@@ -155,6 +155,36 @@ def loaded(paths: Sequence[str]) -> Heat:
     return heats[0] if len(heats) == 1 else merge(heats)
 
 
+def check_output(
+    path: str | None, to: str | None = None, *, pictures: bool = False, json: bool = False, more: tuple[str, ...] = ()
+) -> None:
+    """Refuse an output that cannot be written, before anything is read: its format, its folder, its right to stdout.
+
+    pictures : whether the command draws; more : formats of its own.
+    """
+    if path is None:
+        return
+    if path == "-" and json:
+        raise UsageError("both want stdout", code="HG1022", where="--json, -o -", hint="-o - --to json, or --json")
+    from heatgrid.outputs.tables import FORMATS, format_of
+
+    if not (pictures and is_picture(path)):
+        format_of(path, to, (*(("png",) if pictures and to is None else ()), *more, *FORMATS))
+    if path != "-":
+        check_place(path)
+
+
+def check_place(path: str, *, folder: bool = False) -> None:
+    """The same of its folder alone, or of the folder that a report becomes."""
+    from heatgrid.outputs.atomic import promised
+
+    promised(path, folder=folder)
+
+
+def is_picture(path: str | None) -> bool:
+    return path is not None and path.lower().endswith(".png")
+
+
 def judge(ledger: Ledger, limit: float, min_rows: int) -> None:
     """Too many rejected rows (duplicates were dropped on purpose), or too few accepted ones."""
     bad = {reason: count for reason, count in ledger.rejected.items() if count and reason != "duplicate"}

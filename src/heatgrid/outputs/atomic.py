@@ -142,6 +142,23 @@ def claimed(path: str | os.PathLike[str] | None) -> Iterator[None]:
         yield
 
 
+def promised(path: str | os.PathLike[str], *, folder: bool = False) -> None:
+    """Raise at once what ``atomic`` (or ``atomic_dir``) would raise for this name at the end of a long run."""
+    target = _real(path)
+    with _plain_errors(target):
+        if folder:
+            _check_ours(target)
+        elif os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        elif os.path.exists(path) and not os.path.isfile(path):
+            return
+        parent = target.parent
+        if not parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+
+
 def _real(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
     if not text or "\0" in text:

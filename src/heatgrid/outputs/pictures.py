@@ -77,7 +77,11 @@ def map_picture(
     ------
     UsageError : HG1310-HG1317 for unusable options. InputError : HG2320, the screenshot cannot be read.
     """
-    _check(theme, opacity, css_width, width, max_height)
+    check_theme(theme)
+    check_looks(cmap, opacity, css_width)
+    for name, size in (("width", width), ("max_height", max_height)):
+        if not 64 <= size <= 8000:
+            raise UsageError(f"{name} is not usable", code="HG1317", where=name, value=size, expected="64 to 8000")
     shot = None if background is None else screenshot(background)
     drawn = plot(
         grid, scale=scale, vmax=vmax, smooth=smooth, sigma=smooth_sigma,
@@ -162,17 +166,15 @@ def _map_palette(cmap: str, entries: int) -> bytes:
     return bytes(GROUND) + colors
 
 
-def _check(theme: str, opacity: float, css_width: float | None, width: int, max_height: int) -> None:
-    check_theme(theme)
+def check_looks(cmap: str = "inferno", opacity: float = 0.7, css_width: float | None = None) -> None:
+    """What can be said of a picture's options before there is a map. Raises UsageError HG1310 (cmap), HG1317."""
+    table(cmap)
     if not (math.isfinite(opacity) and 0 <= opacity <= 1):
         raise UsageError("opacity is not usable", code="HG1317", where="opacity", value=opacity, expected="0 to 1")
     if css_width is not None and not (math.isfinite(css_width) and 1 <= css_width <= 100_000):
         raise UsageError(
             "css_width is not usable", code="HG1317", where="css_width", value=css_width, expected="px >= 1"
         )
-    for name, size in (("width", width), ("max_height", max_height)):
-        if not 64 <= size <= 8000:
-            raise UsageError(f"{name} is not usable", code="HG1317", where=name, value=size, expected="64 to 8000")
 
 
 def screenshot(source: str | os.PathLike[str] | Image.Image) -> Image.Image:

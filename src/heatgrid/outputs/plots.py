@@ -66,7 +66,14 @@ def plot(
     """
     import numpy as np
 
-    _check(grid, scale, vmax, smooth, sigma)
+    if grid.values.ndim != 2:
+        raise UsageError(
+            "a picture shows one grid", code="HG1311", where="grid", value=f"{grid.values.ndim} axes",
+            expected="values of shape (ny, nx)", hint="draw grid.values[i] as a Grid of its own",
+        )  # fmt: skip
+    check_levels(scale, vmax, sigma)
+    if sigma and smooth is None:
+        raise UsageError("sigma needs a smoother", code="HG1314", where="smooth", expected="heatgrid.smooth")
     notes: list[str] = []
     cell = grid.cell
     (ix0, ix1, iy0, iy1), cut = _window(grid, extent)
@@ -101,12 +108,8 @@ def plot(
     return Plot(levels, drawn, block, unit, ticks, limit, scale, bool(sigma), notes)
 
 
-def _check(grid: Grid, scale: str, vmax: float | None, smooth: Smoother | None, sigma: float | None) -> None:
-    if grid.values.ndim != 2:
-        raise UsageError(
-            "a picture shows one grid", code="HG1311", where="grid", value=f"{grid.values.ndim} axes",
-            expected="values of shape (ny, nx)", hint="draw grid.values[i] as a Grid of its own",
-        )  # fmt: skip
+def check_levels(scale: str, vmax: float | None, sigma: float | None) -> None:
+    """What can be said of a scale before there is a map. Raises UsageError HG1312 (scale), HG1313, HG1314."""
     if scale not in SCALES:
         raise UsageError(
             "unknown scale", code="HG1312", where="scale", value=scale, expected="one of " + ", ".join(SCALES),
@@ -121,8 +124,6 @@ def _check(grid: Grid, scale: str, vmax: float | None, smooth: Smoother | None, 
         )  # fmt: skip
     if sigma is not None and not (math.isfinite(sigma) and sigma >= 0):
         raise UsageError("sigma is not usable", code="HG1314", where="sigma", value=sigma, expected="px >= 0")
-    if sigma and smooth is None:
-        raise UsageError("sigma needs a smoother", code="HG1314", where="smooth", expected="heatgrid.smooth")
 
 
 def _window(grid: Grid, extent: tuple[float, float, float, float] | None) -> tuple[tuple[int, int, int, int], int]:
