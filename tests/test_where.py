@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import duckdb
@@ -312,6 +314,60 @@ def test_unknown_columns_and_wrong_types() -> None:
         with pytest.raises(UsageError) as caught:
             mask(source, columns, 1)
         assert caught.value.code == "HG1212", source
+
+
+def decimals_of(words: list[str | None], kind: pa.DataType) -> pa.Array:
+    return pa.array([None if word is None else Decimal(word) for word in words], kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (pa.decimal128(20, 0), ["9007199254740992", "9007199254740993", "9007199254740994", None, "-9007199254740993"]),
+        (pa.decimal128(38, 3), ["12345678901234567890123456789012345.125", "-12345678901234567890123456789012345.126"]),
+        (pa.decimal256(50, 10), ["9007199254740993.0000000001", "9007199254740993", "0.1000000000", None]),
+        (pa.decimal128(5, 2), ["0.10", "0.11", "-0.10", "999.99", "-999.99", "0.00", None]),
+        (pa.decimal32(5, 2), ["0.10", "0.11", "-0.10", "999.99", "0.00", None]),
+        (pa.decimal64(18, 1), ["9007199254740993.1", "9007199254740993.2", "0.1"]),
+        (pa.decimal128(9, -2), ["9007199200", "9007199300", "0", None]),
+        (pa.int64(), ["9007199254740992", "9007199254740993", "-9007199254740993", None]),
+    ],
+)
+def test_decimals_are_compared_exactly(kind: pa.DataType, words: list[str | None]) -> None:
+    """Fails if a decimal or a literal of many digits is compared as a float64: 2^53 + 1 was equal to 2^53, and 0.10
+    is a tenth. The oracle compares fractions."""
+    if pa.types.is_decimal(kind):
+        column = decimals_of(words, kind)
+    else:
+        column = pa.array([None if word is None else int(word) for word in words], kind)
+    literals = [word for word in words if word is not None]
+    literals += [
+        "0.1",
+        "0.10000000000000000001",
+        "9007199254740993.0",
+        "9007199254740993.05",
+        "1e15",
+        "-1e300",
+        "1e999",
+    ]
+    beyond = {"1e-999999999": Fraction(0), "1e999999999": Fraction(10) ** 400, "9" * 5000: Fraction(10) ** 400}
+    literals += ["1000", "-1e-20", "999.995", *beyond]
+    for op, compare in OPS.items():
+        for text in literals:
+            exact = beyond[text] if text in beyond else Fraction(text)
+            want = [None if word is None else compare(Fraction(word), exact) for word in words]
+            assert mask(f"x {op} {text}", {"x": column}, len(words)) == want, (op, text)
+
+
+def test_texts_of_long_numbers_are_compared_exactly() -> None:
+    """Fails if the numbers of a text source go through float64: ids of 17 digits and more were mixed up."""
+    words = ["9007199254740992", " 9007199254740993 ", "+9007199254740994", "9007199254740993.0", "1e16", "x", None]
+    columns = {"x": pa.array([*words, "9" * 38])}
+    large = 9007199254740993
+    assert mask(f"x = {large}", columns, 8, loose=True) == [False, True, False, True, False, None, None, False]
+    assert mask(f"x > {large}", columns, 8, loose=True) == [False, False, True, False, True, None, None, True]
+    assert mask(f"x < -{large}.5", columns, 8, loose=True) == [*[False] * 5, None, None, False]
+    assert mask("x > 5.5", columns, 8, loose=True) == [True, True, True, True, True, None, None, True]
 
 
 def test_text_sources_compare_by_what_the_text_says() -> None:

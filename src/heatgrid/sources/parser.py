@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import Decimal
 from typing import NamedTuple
 
 from heatgrid.sources.predicate import And, Compare, Constant, In, IsNull, Like, Literal, Node, Not, Or, Truth
@@ -22,6 +24,8 @@ _WORDS = frozenset(("and", "or", "not", "in", "is", "null", "between", "like", "
 _COMPARE = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _FLIP = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _DEPTH = 100
+_LONG = 400
+"""Digits of a whole number that is beyond every column; Python refuses to read ten times as many."""
 
 
 class Token(NamedTuple):
@@ -198,8 +202,10 @@ class _Parser:
         token = self.now
         if token.kind == "number":
             self.step()
-            number = float(token.text) if re.search(r"[.eE]", token.text) else int(token.text)
-            return -number if sign is not None and sign.text == "-" else number
+            number = _number(token.text)
+            if sign is None or sign.text == "+":
+                return number
+            return number.copy_negate() if isinstance(number, Decimal) else -number  # its minus would round
         if sign is None and token.kind == "text":
             self.step()
             return _text(token.text)
@@ -215,6 +221,16 @@ class _Parser:
 
 def _maybe_not(negated: bool, node: Node) -> Node:
     return Not(node) if negated else node
+
+
+def _number(token: str) -> int | float | Decimal:
+    if not re.search(r"[.eE]", token):
+        return int(token) if len(token) < _LONG else math.inf
+    near = float(token)
+    # beyond a float's range its infinity or 0 compares alike, and an exact 1e999999999 would fill the memory
+    if math.isinf(near) or near == 0 or Decimal(repr(near)) == Decimal(token):
+        return near
+    return Decimal(token)
 
 
 def _text(token: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
-Literal = str | int | float | bool
+Literal = str | int | float | Decimal | bool
+"""A number with a point is a Decimal where a float would say another one (more than 15 to 17 digits)."""
 
 
 @dataclass(frozen=True)

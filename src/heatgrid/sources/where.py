@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -42,6 +43,7 @@ _COMPUTE: dict[str, Callable[[Any, Any], pa.Array]] = {
 _MIRROR = {"<": "<=", ">=": ">"}
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
+_PLAIN = r"^\s*[+-]?\d{1,40}(\.\d{0,18})?\s*$"
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
@@ -147,7 +149,7 @@ class _Evaluator:
                 )
             if isinstance(value, bool):
                 return _COMPUTE[op](_booleans(values), pa.scalar(value))
-            return _numbers(_floats(values), op, value)
+            return _spelt(values, op, value)
         if pa.types.is_boolean(kind):
             if not isinstance(value, bool):
                 raise self.where.at(node, f"{node.column!r} is true or false, {value!r} is neither")
@@ -181,16 +183,24 @@ def moment(value: Literal, tz: str) -> int | None:
     return int(parsed) if parsed is not None else None
 
 
-def _numbers(values: pa.Array, op: str, value: float | Fraction) -> pa.Array:
-    """Numbers against a number, exact: an integer column never meets a rounded or wrapped literal."""
+def _numbers(values: pa.Array, op: str, value: float | Decimal | Fraction) -> pa.Array:
+    """Numbers against a number, exact: a column of integers or decimals never meets a rounded or wrapped literal."""
     kind = values.type
-    if not pa.types.is_integer(kind):
-        if pa.types.is_decimal(kind):
-            values = values.cast(pa.float64())
+    if pa.types.is_floating(kind):
         return _COMPUTE[op](values, pa.scalar(float(value), pa.float64()))
-    exact = Fraction(value) if isinstance(value, Fraction) or math.isfinite(value) else None
-    bits = kind.bit_width
-    low, high = (0, 2**bits - 1) if pa.types.is_unsigned_integer(kind) else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    exact = _exact(value)
+    scale = 0
+    if pa.types.is_decimal(kind):
+        scale, high = kind.scale, 10**kind.precision - 1
+        low = -high
+        kind = getattr(pa, f"decimal{kind.bit_width}")(kind.precision, 0)
+        values = values.view(kind)  # whole numbers of the least unit; Arrow refuses to compare those of thousands
+    elif pa.types.is_unsigned_integer(kind):
+        low, high = 0, 2**kind.bit_width - 1
+    else:
+        low, high = -(2 ** (kind.bit_width - 1)), 2 ** (kind.bit_width - 1) - 1
+    if exact is not None:
+        exact *= Fraction(10) ** scale
     if exact is None or exact < low or exact > high:
         above = value > 0
         answer = {"=": False, "!=": True, "<": above, "<=": above, ">": not above, ">=": not above}[op]
@@ -200,7 +210,26 @@ def _numbers(values: pa.Array, op: str, value: float | Fraction) -> pa.Array:
         if op in ("=", "!="):
             return _constant(values, op == "!=")
         op = _MIRROR.get(op, op)
-    return _COMPUTE[op](values, pa.scalar(whole, kind))
+    return _COMPUTE[op](values, pa.scalar(Decimal(whole) if pa.types.is_decimal(kind) else whole, kind))
+
+
+def _exact(value: float | Decimal | Fraction) -> Fraction | None:
+    """What was written: 0.1 is a tenth, not the float next to it; None for what is no number."""
+    if isinstance(value, Fraction):
+        return value
+    if not math.isfinite(value):
+        return None
+    return Fraction(Decimal(repr(value)) if isinstance(value, float) else value)
+
+
+def _spelt(values: pa.Array, op: str, value: int | float | Decimal) -> pa.Array:
+    """Texts against a number by what they say: beyond the whole numbers of a float plain digits are decimals."""
+    found = _numbers(_floats(values), op, value)
+    if -(2**53) < value < 2**53:
+        return found
+    plain = pc.match_substring_regex(values, _PLAIN)
+    digits = pc.replace_substring_regex(pc.if_else(plain, values, pa.scalar(None, values.type)), r"^\s*\+|\s+", "")
+    return pc.if_else(plain, _numbers(digits.cast(pa.decimal256(60, 18)), op, value), found)
 
 
 def _constant(values: pa.Array, answer: bool) -> pa.Array:
