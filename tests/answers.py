@@ -72,7 +72,9 @@ def of_oracle(data, fields) -> dict:
 def of_heat(heat) -> dict:
     plan = {name: getattr(heat.plan, name) for name in ("by", "every", "tables", "maps")}
     summary = {
-        k: v for k, v in heat.summary.items() if k not in ("lane", "seconds", "notes", "refused", "frame", "events")
+        k: v
+        for k, v in heat.summary.items()
+        if k not in ("lane", "seconds", "notes", "refused", "frame", "events", "reading")
     }
     summary["rows"] = heat.summary["events"]
     tables, maps = {}, {}

@@ -14,6 +14,7 @@ from heatgrid.sources import mapping, open_events
 from heatgrid.sources.times import guess_unit, parse_iso
 from heatgrid.words.errors import InputError, UsageError
 from heatgrid.words.events import CANONICAL
+from heatgrid.words.synonyms import COLUMNS, plain
 
 
 def found(names: str, asked: dict[str, str | None] | None = None, **kinds: pa.DataType) -> dict[str, str]:
@@ -64,10 +65,10 @@ def test_types_that_cannot_be_are_no_candidates() -> None:
 
 
 def test_the_list_itself() -> None:
-    words = [mapping.plain(w) for tiers in mapping.SYNONYMS.values() for tier in tiers for w in tier.split()]
+    words = [plain(w) for tiers in COLUMNS.values() for tier in tiers for w in tier.split()]
     assert len(words) == len(set(words)), "a synonym of two columns"
-    assert set(mapping.SYNONYMS) <= set(CANONICAL)
-    assert not set(words) & {mapping.plain(name) for name in CANONICAL}
+    assert set(COLUMNS) <= set(CANONICAL)
+    assert not set(words) & {plain(name) for name in CANONICAL}
 
 
 # ---- times ----

@@ -8,7 +8,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from heatgrid.engine.lanes import run_plan
+from heatgrid.engine.lanes import Outcome, run_plan
 from heatgrid.engine.pool import thread_count
 from heatgrid.gpu.availability import why_not
 from heatgrid.heat import Heat
@@ -93,7 +93,7 @@ def run(
     if threads is None and source.rows_hint is not None and source.rows_hint <= SMALL:
         many = 1
     try:
-        outcome = run_plan(source, chosen, order=order, threads=many, progress=tell, memory=memory, scratch=folder)
+        outcome = _settled(source, chosen, order=order, threads=many, progress=tell, memory=memory, scratch=folder)
     except MemoryError as error:
         raise LimitError(
             "out of memory", code="HG4001", where="the run", value=str(error) or None,
@@ -101,6 +101,27 @@ def run(
         ) from error  # fmt: skip
     notes = (*source.notes, *outcome.notes, *_bad_rows(source, outcome.state.ledger.rejected))
     return Heat(outcome.state, lane=outcome.lane, seconds=outcome.seconds, notes=notes)
+
+
+def _settled(source: Events, plan: Plan, **how: Any) -> Outcome:
+    """A run; and once more where it met the clicks for want of which other words were taken for clicks.
+
+    Errors: InputError HG2222 where the input cannot be read again.
+    """
+    outcome = run_plan(source, plan, **how)
+    taken = source.taken.get("click", ())
+    real = sorted(outcome.words.get("click", set()) - set(taken))
+    if not taken or not real:
+        return outcome
+    if not source.replayable:
+        raise InputError(
+            "there are clicks, after rows that were taken for clicks", code="HG2222", where=source.name,
+            value=f"{', '.join(real)} after {', '.join(taken)}", hint=f"--kind click={','.join(real)}",
+        )  # fmt: skip
+    source.clicks_found = True
+    again = run_plan(source, plan, **how)
+    again.notes.append(f"started again: {', '.join(taken)} came before {', '.join(real)}, and is no click")
+    return again
 
 
 def _bad_rows(source: Events, rejected: dict[str, int]) -> list[str]:

@@ -76,7 +76,8 @@ class Heat:
             "first": first,
             "last": last,
             "kinds": dict(sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))),
-            "frame": f"{state.plan.frame} (assumed)" if state.plan.frame == "page" else state.plan.frame,
+            "frame": _frame(state),
+            "reading": state.reading,
             "lane": self.lane,
             "seconds": self.seconds,
             "refused": self.refused,
@@ -563,6 +564,13 @@ class Heat:
 
         with atomic(path) as file:
             file.write(to_bytes(self.state))
+
+
+def _frame(state: State) -> str:
+    """The frame of points, for pictures: what was assumed is called so."""
+    if state.plan.frame == "page":
+        return "page (assumed)" if state.reading.get("frame_assumed", True) else "page"
+    return "viewport + scroll_y" if "scroll_y" in state.has else "viewport (no scroll_y: px of the window)"
 
 
 def _iso(ms: int) -> str:

@@ -89,7 +89,7 @@ def events_of(events: Sequence[str], reading: Reading) -> Events:
     return open_events(
         events[0] if len(events) == 1 else list(events), format=reading.format, map=mapping, where=reading.where,
         tz=reading.tz, time_unit=reading.time_unit, coerce=reading.coerce, on_error=reading.on_error,
-        evidence=reading.evidence or None,
+        evidence=reading.evidence or None, declared=reading.declared,
     )  # fmt: skip
 
 

@@ -98,11 +98,11 @@ class Encoder:
         self.has_sessions = "session" in has or self.has_user_only
         self.has_page = "page" in has
         self.has_points = {"x", "y"} <= has
-        kinds = {word: kind for kind, words in (plan.kinds or {}).items() for word in words}
+        kinds = {word.strip().lower(): kind for kind, words in (plan.kinds or {}).items() for word in words}
         # without a kind column a table of points is a table of clicks (said in the notes), any other of events
         self.points_only = "kind" not in has and needs.points
         self.kinds = NameCodes(
-            lambda raw: kinds.get(raw) or kind_of(raw),
+            lambda raw: kinds.get(raw.strip().lower()) or kind_of(raw),
             null="click" if self.points_only else "custom",
             column="kind",
         )

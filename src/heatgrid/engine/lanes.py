@@ -56,6 +56,8 @@ class Outcome:
     lane: str
     seconds: float
     notes: list[str] = field(default_factory=list)
+    words: dict[str, set[str]] = field(default_factory=dict)
+    """Kind -> the source's words for it."""
 
 
 def run_plan(
@@ -80,6 +82,7 @@ def run_plan(
     if order not in ORDERS:
         raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
     started = time.perf_counter()
+    plan, reading, told = source.fit(plan)
     plan, fitted = source.evidence.fit(plan)
     budget = Memory(memory, source.rows_hint)
     with Workers(threads) as workers, Scratch(scratch) as spooled:
@@ -88,14 +91,15 @@ def run_plan(
             state, lane, notes = run.go(order, spooled)
         finally:
             run.stop_reading()
-    notes[:0] = fitted
+    notes[:0] = [*told, *fitted]
     if {"x", "y"} <= set(source.columns) and "kind" not in source.columns:
         notes.append("no column for kind: every row with a point counts as a click")
     state.inputs = source.inputs
+    state.reading = reading
     state.evidence = source.evidence.as_dict()
     state.has = tuple(sorted(source.columns))
     state.ledger.check()
-    return Outcome(state, lane, time.perf_counter() - started, notes)
+    return Outcome(state, lane, time.perf_counter() - started, notes, run.words())
 
 
 class _Run:
@@ -121,6 +125,8 @@ class _Run:
         self._rest: Generator[Chunk] | None = None
         self._waited = -1
         self._told = 0
+        self._encoders: list[Encoder] = []
+        """Those of the pass that holds: one, or one a thread."""
 
     def go(self, order: str, spooled: Scratch) -> tuple[State, str, list[str]]:
         """spooled : for a stream that cannot be read again; closed by the caller."""
@@ -214,6 +220,7 @@ class _Run:
 
     def _stream(self, lateness: int, notes: list[str]) -> State:
         """Lanes T and S: one pass in the order of the input."""
+        self._encoders.clear()
         encoder = self._encoder()
         fold: Fold | None = None
         with ExitStack() as opened:
@@ -236,7 +243,17 @@ class _Run:
         return state
 
     def _encoder(self) -> Encoder:
-        return Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
+        made = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
+        self._encoders.append(made)
+        return made
+
+    def words(self) -> dict[str, set[str]]:
+        """Kind -> the source's words for it, of a run that has ended."""
+        out: dict[str, set[str]] = {}
+        for encoder in self._encoders:
+            for word, kind in encoder.kinds.meant():
+                out.setdefault(kind, set()).add(word)
+        return out
 
     def _fold(self, encoder: Encoder, lateness: int) -> Fold:
         return Fold(self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers)
@@ -268,6 +285,7 @@ class _Run:
         """Lane P."""
         if self._spool is None:
             give_back()
+        self._encoders.clear()
         encoder = self._encoder()
         with Scratch(self.scratch) as scratch, closing(self._blocks(encoder)) as blocks:
             lane: Partitioned | None = None

@@ -128,6 +128,10 @@ class NameCodes:
             found = self._raw[raw] = self.code(self.clean(raw) if self.clean else raw)
         return found
 
+    def meant(self) -> list[tuple[str, str]]:
+        """(raw value, name) of the raw values that are remembered."""
+        return [(raw, self.names[code]) for raw, code in self._raw.items()]
+
     def table(self, dictionary: pa.Array) -> npt.NDArray[np.int32]:
         """Codes of the entries of a dictionary."""
         key = key_of(dictionary)

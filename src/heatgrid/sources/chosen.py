@@ -73,7 +73,7 @@ class Chosen:
             elif path not in known:
                 return None
         columns = []
-        for path in dict.fromkeys(deliver.wanted.values()):
+        for path in dict.fromkeys([*deliver.wanted.values(), *deliver.beside]):
             kind = type_of(schema, path)
             if kind is None or path in keys:
                 continue

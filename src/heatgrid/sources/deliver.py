@@ -12,6 +12,7 @@ from heatgrid.sources import numbers
 from heatgrid.sources.layouts import bare, is_bytes, over_values, storage, text, utf8
 from heatgrid.sources.mapping import split_path
 from heatgrid.sources.parts import Piece
+from heatgrid.sources.refine import Refined
 from heatgrid.sources.times import Times
 from heatgrid.sources.where import Where
 from heatgrid.words.events import NUMERIC
@@ -33,14 +34,21 @@ class Deliver:
     """The source is text: a where may compare its texts with numbers."""
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     """Type of a delivered column in a file that lacks it."""
+    refined: Refined | None = None
+    """The second column that says what a kind is."""
 
     @property
     def paths(self) -> list[str]:
         """Source paths to read, each once."""
-        paths = list(self.wanted.values())
+        paths = [*self.wanted.values(), *self.beside]
         if self.where is not None:
             paths += self.where.columns
         return list(dict.fromkeys(paths))
+
+    @property
+    def beside(self) -> list[str]:
+        """Source paths that are read for what they say of a column that is delivered."""
+        return [] if self.refined is None or "kind" not in self.wanted else [self.refined.path]
 
     def role(self, path: str) -> str:
         """How a text source must read a path: time, whole, number, flag or name."""
@@ -102,6 +110,8 @@ class Deliver:
                 array, broken = _name(array)
                 if broken is not None:
                     bad = broken if bad is None else pc.or_(bad, broken)
+                if name == "kind" and self.refined is not None:
+                    array = self.refined(array, raw.get(self.refined.path))
             columns.append(array)
         return columns, bad
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from heatgrid.engine.workers import Workers
-from heatgrid.sources import mapping
+from heatgrid.sources import infer, mapping, values
 from heatgrid.sources.deliver import Deliver
 from heatgrid.sources.files import check_format, choose_format, expand, identify
 from heatgrid.sources.ipc import open_ipc
@@ -22,6 +22,9 @@ from heatgrid.sources.memory import memory_part
 from heatgrid.sources.parquet import ParquetPart
 from heatgrid.sources.parts import BAD_LINES, Job, Opened, Part, Piece, Task
 from heatgrid.sources.pool import ahead
+from heatgrid.sources.reading import Reading
+from heatgrid.sources.refine import refined
+from heatgrid.sources.sampling import Sampler
 from heatgrid.sources.stdin import open_stdin
 from heatgrid.sources.streams import FileBytes
 from heatgrid.sources.text import open_text
@@ -30,6 +33,7 @@ from heatgrid.sources.where import Where, compile_where
 from heatgrid.words.errors import InputError, UsageError, shorten
 from heatgrid.words.events import CANONICAL, Chunk
 from heatgrid.words.evidence import Evidence, evidence_of
+from heatgrid.words.plan import Plan
 
 _OPENERS = 8
 _OVERLAP = 1.5
@@ -55,20 +59,30 @@ class Events:
         notes: list[str],
         skipped: list[str],
         evidence: Evidence,
+        declared: bool = False,
     ) -> None:
         self.evidence = evidence
         self.parts = parts
         self.name = name
         self.coerce = coerce
         self.on_error = on_error
+        self.tz = tz
         self.skipped = skipped
         self.bad_lines: list[str] = []
         self.replayable = all(part.replayable for part in parts)
         counts = [part.rows for part in parts]
         self.rows_hint = None if any(c is None for c in counts) else sum(c for c in counts if c is not None)
         self.schema = _united(parts)
-        found = mapping.find(self.schema, map, name)
+        self._sample = Sampler(parts)
+        self.taken: dict[str, tuple[str, ...]] = {}
+        """Kind -> words that ``fit`` took for it, since a sample has no better one."""
+        self.clicks_found = False
+        """No word is to be taken for a click: there are clicks."""
+        self.found = found = mapping.find(self.schema, map, name, self._sample, declared=declared)
+        if not declared:
+            infer.fill(found, map or {}, self.schema, self._sample, name)
         self.columns = found.columns
+        self.refined = refined(found, self.schema, self._sample)
         self._opening_notes = [*notes, *found.notes, *_lacking(parts, self.columns), *evidence.notes()]
         self.time_path = self.columns.get("time")
         self.times = self._choose_times(tz, time_unit, time_range)
@@ -111,6 +125,37 @@ class Events:
             return self.columns[name]
         return name if name not in CANONICAL and mapping.type_of(self.schema, name) is not None else None
 
+    def fit(self, plan: Plan) -> tuple[Plan, dict[str, object], list[str]]:
+        """See ``words.events.Source``. Errors: InputError HG2601 where no column is the time."""
+        fitted, reading = self.read_for(plan)
+        return fitted, reading.as_dict(), reading.notes()
+
+    def read_for(self, plan: Plan) -> tuple[Plan, Reading]:
+        """The plan with the frame of the points, and words that are clicks for want of any; and how the input is read.
+
+        Errors: InputError HG2601 where no column is the time.
+        """
+        if self.time_path is None:
+            raise infer.no_time(self.schema, self._sample, self.name)
+        self.taken = {}
+        if "kind" in self.columns and "click" not in (plan.kinds or {}) and not self.clicks_found:
+            words = infer.clicks_without_click(values.words_of(self._sample(self.columns["kind"])))
+            self.taken = {"click": words} if words else {}
+        framed = None
+        if {"x", "y"} <= set(self.columns):
+            framed = infer.Framed(plan.frame, "as asked")
+            if plan.frame == "auto":
+                framed = infer.frame(self.columns, self._sample, self.name)
+        fitted = replace(
+            plan, frame="page" if framed is None else framed.frame, kinds={**(plan.kinds or {}), **self.taken}
+        )
+        return fitted, Reading(
+            self.columns, self.found.why, self.found.passed, self.times.unit, self.tz,
+            frame=None if framed is None else framed.frame, frame_why=framed.why if framed else "",
+            assumed=framed is not None and framed.assumed, kinds=self.taken,
+            refined=None if self.refined is None else str(self.refined),
+        )  # fmt: skip
+
     def time_ranges(self) -> list[tuple[int, int] | None]:
         """First and last time of each part by its own statistics, in ``time_unit``; None where it has none."""
         ranges: list[tuple[int, int] | None] = []
@@ -145,6 +190,7 @@ class Events:
             where=self.where,
             coerce=self.coerce,
             types={name: self._type(name, path) for name, path in wanted.items()},
+            refined=self.refined,
         )
         self.bad_lines.clear()
         self._notes_of_scan = []
@@ -301,6 +347,7 @@ def open_events(
     on_error: str = "raise",
     time_range: tuple[int, int] = (2000, 2101),
     evidence: Evidence | Mapping[str, Any] | Sequence[str] | None = None,
+    declared: bool = False,
 ) -> Events:
     """Open a path, glob, folder, list of them, ``-``, or anything that holds or gives Arrow data.
 
@@ -308,7 +355,8 @@ def open_events(
     small SQL predicate, ``tz`` the zone of naive times, ``time_unit`` (s, ms, us, ns) that of numbers, ``coerce``
     turns values of a wrong type into missing ones, ``on_error="skip"`` leaves out files that cannot be read and
     lists them, ``time_range`` are the years that a time may lie in (half-open; others become null), ``evidence`` what
-    the source can tell (``words.evidence.evidence_of``: {"time_quality": "flush:5000", "has": "scroll,viewport"}).
+    the source can tell (``words.evidence.evidence_of``: {"time_quality": "flush:5000", "has": "scroll,viewport"}),
+    ``fixed`` reads the columns of ``map`` and no other: nothing is inferred.
     """
     if on_error not in ("raise", "skip"):
         raise UsageError("on_error is 'raise' or 'skip'", code="HG1205", value=on_error)
@@ -332,6 +380,7 @@ def open_events(
         notes=notes,
         skipped=skipped,
         evidence=evidence_of(evidence),
+        declared=declared,
     )
 
 

@@ -116,6 +116,9 @@ class IpcStream:
                 return None
 
     def sample(self, path: str) -> pa.Array | None:
+        for kept in self._first:
+            if kept.num_rows:
+                return value_at(kept, path)
         reader = self._begin() if self._reader is None else self._reader
         while (batch := self._read(reader)) is not None:
             if not self.replayable:

@@ -1,52 +1,23 @@
-"""Which source column is which canonical column: what was asked for, exact names, then published synonyms."""
+"""Which source column is which canonical column: what was asked for, exact names, then the published synonyms."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from heatgrid.sources.layouts import bare
+from heatgrid.sources.values import known_kinds
 from heatgrid.words.errors import InputError, UsageError, nearest
 from heatgrid.words.events import CANONICAL, NUMERIC
+from heatgrid.words.synonyms import FRAMES, TIERS, UNREAD, plain
 
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "time": (
-        "timestamp ts event_time event_timestamp datetime occurred_at client_time",
-        "created_at date at derived_tstamp server_time",
-    ),
-    "seq": ("sequence seq_no sequence_number",),
-    "session": ("session_id sid domain_sessionid session_key visit_id ga_session_id",),
-    "user": ("user_id uid distinct_id domain_userid visitor_id", "user_pseudo_id anonymous_id"),
-    "account": ("account_id account_name company company_id organization_id organisation_id org_id tenant tenant_id",),
-    "tab": ("tab_id window_id",),
-    "view": ("view_id pageview_id",),
-    "page": ("page_url current_url url page_location page_path", "page_urlpath pathname path href screen_name"),
-    "kind": ("event_type type", "event event_name action"),
-    "x": ("page_x", "client_x pointer_x mouse_x pos_x px"),
-    "y": ("page_y", "client_y pointer_y mouse_y pos_y py"),
-    "fixed": ("target_fixed pointer_target_fixed is_fixed",),
-    "pointer": ("pointer_type",),
-    "viewport_w": ("viewport_width inner_width br_viewwidth window_width",),
-    "viewport_h": ("viewport_height inner_height br_viewheight window_height",),
-    "page_w": ("page_width doc_width document_width",),
-    "page_h": ("page_height doc_height document_height scroll_height",),
-    "scroll_x": ("scroll_left page_x_offset",),
-    "scroll_y": ("scroll_top page_y_offset",),
-    "feature": ("feature_name feature_id element_name",),
-    "value": ("revenue amount weight",),
-    "count": ("n_events event_count",),
-    "event_id": ("insert_id message_id event_uuid",),
-    "release": ("app_version release_version",),
-}
-"""Canonical name -> tiers of synonyms, compared without case, ``_``, ``-``, blanks and a leading ``$``.
-
-Two columns of one tier: an error that names both. A stronger tier wins over a weaker one, with a note.
-"""
-
-_PLAIN = re.compile(r"[\s_\-.]+")
+_CANONICAL = {plain(name): name for name in CANONICAL}
+_PAIRS = ("x", "y")
+Sample = Callable[[str], pa.Array | None]
+"""Some values of a column, as they are stored; None where there are none."""
 
 
 @dataclass
@@ -55,26 +26,45 @@ class Found:
 
     columns: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    why: dict[str, str] = field(default_factory=dict)
+    """Canonical name -> why it is this column."""
+    passed: dict[str, list[str]] = field(default_factory=dict)
+    """Canonical name -> columns that could be it too, and gave way."""
+
+    def take(self, canonical: str, path: str, why: str, passed: list[str] | None = None) -> None:
+        self.columns[canonical], self.why[canonical] = path, why
+        if passed:
+            self.passed[canonical] = passed
 
 
-def plain(name: str) -> str:
-    """``$Session_ID`` and ``sessionId`` are the same word."""
-    return _PLAIN.sub("", name).lstrip("$").lower()
+@dataclass(frozen=True)
+class _Candidate:
+    nested: bool
+    tier: int
+    path: str
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        return self.nested, self.tier
 
 
-_TIERS = {
-    plain(word): (canonical, tier)
-    for canonical, tiers in SYNONYMS.items()
-    for tier, words in enumerate(tiers)
-    for word in words.split()
-}
-_CANONICAL = {plain(name): name for name in CANONICAL}
+def find(
+    schema: pa.Schema,
+    asked: Mapping[str, str | None] | None,
+    place: str,
+    sample: Sample | None = None,
+    *,
+    declared: bool = False,
+) -> Found:
+    """Canonical name -> source column (a dotted path inside structs).
 
-
-def find(schema: pa.Schema, asked: Mapping[str, str | None] | None, place: str) -> Found:
-    """Canonical name -> source column (a dotted path inside structs)."""
-    names = list(schema.names)
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    sample : is asked where several columns could be one: one without a value gives way, and of columns of kinds that
+        wins which has the most known words.
+    declared : what was asked for, and nothing else.
+    Errors: InputError HG2211 (two columns of one name), HG2212 (no such column), HG2214 (two candidates), HG2221 (x and
+    y measured from different places), UsageError HG1202 (no such canonical name).
+    """
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
     if twice:
         raise InputError(
             "two columns have one name",
@@ -87,41 +77,126 @@ def find(schema: pa.Schema, asked: Mapping[str, str | None] | None, place: str) 
     found = Found({})
     given = _given(schema, asked or {}, place)
     taken = {path for path in given.values() if path is not None}
-    for canonical in CANONICAL:
-        if canonical in given:
-            path = given[canonical]
-            if path is not None:
-                found.columns[canonical] = path
-                if path != canonical:
-                    found.notes.append(f"{canonical} = {path} (as asked)")
-        elif canonical in names and canonical not in taken:
-            found.columns[canonical] = canonical
-    exact = set(found.columns) | set(given)
-    used = taken | {path for path in found.columns.values() if path in names}
-    tiers: dict[str, dict[int, list[str]]] = {}
-    for entry in schema:
-        if entry.name in used or pa.types.is_nested(entry.type):
-            continue
-        word = plain(entry.name)
-        canonical, tier = (_CANONICAL[word], -1) if word in _CANONICAL else _TIERS.get(word, ("", 0))
-        if canonical and canonical not in exact and _fits(canonical, entry.type):
-            tiers.setdefault(canonical, {}).setdefault(tier, []).append(entry.name)
-    for canonical, by_tier in tiers.items():
-        best = by_tier[min(by_tier)]
-        if len(best) > 1:
-            raise InputError(
-                f"two columns could be {canonical!r}",
-                code="HG2214",
-                where=place,
-                value=" and ".join(repr(name) for name in best),
-                hint=f"--map {canonical}={best[0]} (or an empty name: --map {canonical}= uses neither)",
-            )
-        found.columns[canonical] = best[0]
-        others = [name for tier in sorted(by_tier) for name in by_tier[tier] if name != best[0]]
-        note = f"{canonical} = {best[0]} (synonym)"
-        found.notes.append(note + (f", not {', '.join(others)}" if others else ""))
+    for canonical, path in given.items():
+        if path is not None:
+            found.take(canonical, path, "as asked")
+    for entry in () if declared else schema:
+        name = entry.name
+        if name in CANONICAL and name not in given and name not in taken and not _nested(entry.type):
+            found.take(name, name, "its name")
+    settled = set(CANONICAL) if declared else set(found.columns) | set(given)
+    candidates = _candidates(schema, taken | set(found.columns.values()), settled)
+    for canonical, several in candidates.items():
+        _choose(found, canonical, several, place, sample)
+    _one_frame(found, candidates, place)
     found.columns = {name: found.columns[name] for name in CANONICAL if name in found.columns}
+    for name, path in found.columns.items():
+        if found.why[name] != "its name" and path != name:
+            others = found.passed.get(name)
+            found.notes.append(
+                f"{name} = {path} ({found.why[name]})" + (f", not {', '.join(others)}" if others else "")
+            )
     return found
+
+
+def _candidates(schema: pa.Schema, used: set[str], settled: set[str]) -> dict[str, list[_Candidate]]:
+    """By canonical name, the strongest first; fields of structs only where the top level has none."""
+    out: dict[str, list[_Candidate]] = {}
+    for path, kind, nested in leaves(schema):
+        if path in used:
+            continue
+        words = [plain(path.rpartition(".")[2]), plain(".".join(path.split(".")[-2:]))] if nested else [plain(path)]
+        hits = [(_CANONICAL[word], -1) if word in _CANONICAL else TIERS[word]
+                for word in words if word in _CANONICAL or word in TIERS]  # fmt: skip
+        for canonical, tier in sorted(hits, key=lambda hit: hit[1])[:1]:
+            if canonical not in settled and _fits(canonical, kind):
+                out.setdefault(canonical, []).append(_Candidate(nested, tier + _days(canonical, kind), path))
+    return {name: sorted(several, key=lambda one: one.rank) for name, several in out.items()}
+
+
+def leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType, bool]]:
+    """(path, type, nested) of every column and of every field inside structs that is no struct or list itself."""
+
+    def visit(path: str, kind: pa.DataType, nested: bool) -> Iterator[tuple[str, pa.DataType, bool]]:
+        if pa.types.is_struct(kind):
+            for index in range(kind.num_fields):
+                below = kind.field(index)
+                yield from visit(f"{path}.{below.name}", below.type, True)
+        elif not _nested(kind):
+            yield path, kind, nested
+
+    for entry in schema:
+        yield from visit(entry.name, entry.type, False)
+
+
+def _nested(kind: pa.DataType) -> bool:
+    """Arrow counts runs of one value as nested."""
+    return bool(pa.types.is_nested(bare(kind)))
+
+
+def _choose(found: Found, canonical: str, several: list[_Candidate], place: str, sample: Sample | None) -> None:
+    """Take the strongest; Errors: InputError HG2214 where two are."""
+    why = "synonym"
+    live = several
+    if len(several) > 1 and sample is not None:
+        filled = [one for one in several if _filled(sample(one.path))]
+        if filled and filled[0] != several[0]:
+            why = f"synonym; {several[0].path} is empty"
+        live = filled or several
+        if canonical == "kind" and len(live) > 1:
+            shares = {one.path: known_kinds(sample(one.path)) for one in live}
+            most = max(shares.values())
+            if most > 0:
+                live = [one for one in live if shares[one.path] == most]
+                why = "synonym with the most known kinds"
+    best = [one for one in live if one.rank == live[0].rank]
+    if len(best) > 1:
+        if canonical in UNREAD:
+            names = " or ".join(one.path for one in best)
+            found.notes.append(f"{canonical} is not read: {names}? (--map {canonical}=COLUMN)")
+            return
+        raise twofold(canonical, [one.path for one in best], place)
+    found.take(canonical, best[0].path, why, [one.path for one in several if one != best[0]])
+
+
+def twofold(canonical: str, paths: list[str], place: str, why: str = "") -> InputError:
+    """Two columns could be one, and nothing says which."""
+    return InputError(
+        f"two columns could be {canonical!r}",
+        code="HG2214",
+        where=place,
+        value=" and ".join(repr(path) for path in paths) + why,
+        hint=f"--map {canonical}={paths[0]} (or an empty name: --map {canonical}= uses neither)",
+    )
+
+
+def _filled(values: pa.Array | None) -> bool:
+    return values is not None and values.null_count < len(values)
+
+
+def _one_frame(found: Found, candidates: Mapping[str, list[_Candidate]], place: str) -> None:
+    """x and y must be measured from one place: pageX goes with pageY, never with clientY."""
+    x, y = (found.columns.get(name) for name in _PAIRS)
+    if x is None or y is None or frame_of_name(x) == frame_of_name(y):
+        return
+    for name, other in (_PAIRS, _PAIRS[::-1]):
+        frame = frame_of_name(found.columns[other])
+        fitting = [one.path for one in candidates.get(name, ()) if frame_of_name(one.path) == frame]
+        if fitting:
+            passed = [one.path for one in candidates[name] if one.path != fitting[0]]
+            found.take(name, fitting[0], f"synonym that goes with {found.columns[other]}", passed)
+            return
+    raise InputError(
+        "x and y are measured from different places", code="HG2221", where=place, value=f"{x!r} and {y!r}",
+        expected="both px of the page, or both of the window", hint="--map x=COLUMN --map y=COLUMN",
+    )  # fmt: skip
+
+
+def frame_of_name(path: str) -> str | None:
+    """``page`` or ``viewport`` where the name of a column of points says it."""
+    parts = path.split(".")
+    words = {plain(parts[-1]), plain(".".join(parts[-2:]))}
+    return next((frame for frame, names in FRAMES.items() if words & names), None)
 
 
 def _given(schema: pa.Schema, asked: Mapping[str, str | None], place: str) -> dict[str, str | None]:
@@ -148,6 +223,11 @@ def _fits(canonical: str, kind: pa.DataType) -> bool:
     if canonical == "time":
         return not pa.types.is_boolean(kind)
     return True
+
+
+def _days(canonical: str, kind: pa.DataType) -> int:
+    """A date has no time of day: any column that has one is the better time."""
+    return 10 * (canonical == "time" and pa.types.is_date(kind))
 
 
 def type_of(schema: pa.Schema, path: str) -> pa.DataType | None:

@@ -56,8 +56,9 @@ class MemoryPart:
             batches = self._open(tops)
         else:
             batches = self._rest = self._open(self.schema.names) if self._rest is None else self._rest
-        for batch in self._told(batches):
-            if not self.replayable:
+        kept = next((batch for batch in self._first if batch.num_rows), None)
+        for batch in self._told(batches) if kept is None else [kept]:
+            if kept is None and not self.replayable:
                 self._first.append(batch)
             if batch.num_rows:
                 return value_at(self._checked(batch.slice(0, 65_536), tops), path)

@@ -26,6 +26,8 @@ from heatgrid.sources.prune import Bounds, can_be_true
 from heatgrid.sources.where import Where
 from heatgrid.words.errors import InputError
 
+_HEAD = 8_192
+"""Values that a look at a row group takes."""
 _WHOLE_BYTES = 96 << 20
 """A row group that decodes to more than this is streamed, not held at once."""
 
@@ -132,6 +134,21 @@ class ParquetPart:
             for batch in file.iter_batches(batch_size=65_536, columns=[path], use_threads=False):
                 return value_at(batch, path)
         return None
+
+    def head(self, path: str) -> pa.Array | None:
+        """The first values of the first, middle and last row groups, in this order."""
+        top = split_path(self.schema.names, path)[0]
+        if top in self.keys:
+            return pa.array([self.keys[top]], pa.string())
+        found = []
+        with reading(self.path), self._open() as file:
+            groups = file.num_row_groups
+            for group in sorted({0, groups // 2, groups - 1} & set(range(groups))):
+                for batch in file.iter_batches(batch_size=_HEAD, row_groups=[group], columns=[path], use_threads=False):
+                    found.append(value_at(batch, path))
+                    break
+        there = [array for array in found if array is not None]
+        return pa.concat_arrays(there) if there else None
 
     def time_bounds(self, path: str) -> pa.Array | None:
         kind = type_of(self.own, path)

@@ -145,7 +145,7 @@ def blocks(stream: Unpacked, *, quotes: bool, size: int = BLOCK) -> Iterator[Blo
             held += len(more)
             continue
         data = b"".join([*left, more])
-        end = len(data) if last else _record_end(data, quotes)
+        end = len(data) if last else record_end(data, quotes)
         if len(data) > MAX_LINE and (end == 0 or _long_line(data[:end])):
             raise too_long(stream.name, line)
         if end:
@@ -167,7 +167,7 @@ def _fill(stream: Unpacked, size: int) -> tuple[bytes, bool]:
     return b"".join(parts), False
 
 
-def _record_end(data: bytes, quotes: bool) -> int:
+def record_end(data: bytes, quotes: bool) -> int:
     """The place after the last line end that ends a record; 0 if there is none."""
     end = data.rfind(b"\n") + 1
     if not quotes or b'"' not in data or end == 0:

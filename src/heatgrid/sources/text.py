@@ -14,7 +14,10 @@ from heatgrid.sources.faults import second_scan
 from heatgrid.sources.files import Identity, format_by_magic, unknown_format
 from heatgrid.sources.hive import keys_field, partitions, with_keys
 from heatgrid.sources.parts import BAD_LINES, Job, Part, Piece, Task, pieces_of
-from heatgrid.sources.streams import Block, FileBytes, PipeBytes, blocks
+from heatgrid.sources.streams import Block, FileBytes, PipeBytes, blocks, record_end
+
+_SAMPLED = 1 << 19
+"""Bytes of a file that a look at a column parses."""
 
 
 class Parsed:
@@ -70,7 +73,10 @@ class TextPart:
         if self._first is None:
             return None
         tops = [path if path in self.schema.names else path.split(".", maxsplit=1)[0]]
-        parsed = self.grammar.parse(self.grammar.body(self._first), None, tops)
+        data = self._first.data
+        if len(data) > _SAMPLED:
+            data = data[: record_end(data[:_SAMPLED], self.grammar.quotes) or len(data)]
+        parsed = self.grammar.parse(self.grammar.body(Block(data, self._first.line)), None, tops)
         return value_at(parsed.batch, path)
 
     def time_bounds(self, path: str) -> pa.Array | None:

@@ -277,6 +277,24 @@ def _numbers(sample: pa.Array) -> tuple[np.ndarray, bool] | None:
     return values, whole
 
 
+def readable(sample: pa.Array | None, years: tuple[int, int] = (2000, 2101)) -> float:
+    """The share of a sample, nulls aside, that are times of these years in one unit."""
+    if sample is None or sample.null_count == len(sample):
+        return 0.0
+    low, high = bounds(years)
+    numbers = _numbers(sample)
+    if numbers is not None:
+        values = numbers[0]
+        inside = (np.count_nonzero((values >= low * per) & (values < high * per)) for per in PER_SECOND.values())
+        return float(max(inside)) / max(1, len(values))
+    kind = bare(sample.type)
+    if not (is_text(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+        return 0.0
+    times = Times(low=low, high=high)(sample)
+    good = int(len(times) - times.null_count)
+    return good / int(len(sample) - sample.null_count)
+
+
 def guess_unit(values: np.ndarray, low: int, high: int, place: str) -> str | None:
     """The one unit in which the values are times of the accepted years; zeros and strays do not decide."""
     values = values[values != 0]

@@ -39,10 +39,18 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
         inputs=sorted((*a.inputs, *b.inputs), key=str) if not same_run else a.inputs,
         has=tuple(sorted({*a.has, *b.has})),
         evidence=a.evidence,
+        reading=a.reading if a.reading == b.reading else _alike(a.reading, b.reading),
         paths={k: _merge_paths(a, b, k, names) for k in a.paths},
     )
     out.ledger.add(b.ledger)
     return canonical(out)
+
+
+def _alike(a: dict[str, object], b: dict[str, object]) -> dict[str, object]:
+    """What holds for both; a frame that was assumed for one is assumed for the sum."""
+    both = {key: value for key, value in a.items() if b.get(key) == value}
+    assumed = bool(a.get("frame_assumed") or b.get("frame_assumed"))
+    return both | ({"frame_assumed": True} if assumed else {})
 
 
 def refuse_unlike(a: State, b: State) -> None:

@@ -90,6 +90,8 @@ class State:
     """Canonical columns the input had, so that a missing metric can name what would unlock it."""
     evidence: dict[str, object] = field(default_factory=dict)
     """What the source declared (words.evidence)."""
+    reading: dict[str, object] = field(default_factory=dict)
+    """How the input was read, and why so (sources.reading); of several inputs read alike."""
     metrics_version: int = METRICS_VERSION
     paths: dict[str, Paths] = field(default_factory=dict)
 

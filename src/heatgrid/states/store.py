@@ -45,6 +45,7 @@ def to_bytes(state: State) -> bytes:
         "inputs": state.inputs,
         "has": state.has,
         "evidence": state.evidence,
+        "reading": state.reading,
         "tables": {n: {"dims": t.dims, "fields": t.fields} for n, t in state.tables.items()},
         "maps": {n: {"dims": m.dims} for n, m in state.maps.items()},
         "paths": {n: {"dims": p.dims} for n, p in state.paths.items()},
@@ -119,5 +120,6 @@ def _parse(body: bytes, where: str) -> State:
         inputs=header["inputs"],
         has=tuple(header["has"]),
         evidence=header.get("evidence", {}),
+        reading=header.get("reading", {}),
         paths=paths,
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from heatgrid.words.evidence import Evidence
+    from heatgrid.words.plan import Plan
 
 CANONICAL = (
     "time", "seq", "session", "user", "account", "tab", "view", "page", "kind", "x", "y", "frame", "fixed",
@@ -92,6 +93,10 @@ class Source(Protocol):
     def notes(self) -> list[str]: ...
     @property
     def others(self) -> list[str]: ...
+
+    def fit(self, plan: Plan) -> tuple[Plan, dict[str, object], list[str]]:
+        """The plan with what only the input can tell (its frame, words for kinds), how it is read, and why in words."""
+        ...
 
     def scan(self, columns: Sequence[str], *, threads: int, workers: Any = None) -> Iterator[Chunk]:
         """workers : the run's (engine/workers.py), on which to decode ahead, `threads` of them at once."""

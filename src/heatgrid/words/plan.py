@@ -20,7 +20,7 @@ METRICS_VERSION = 1
 LAYERS = ("clicks", "moves")
 TABLES = ("features", "pages")
 PERIODS = ("hour", "day", "week", "month")
-FRAMES = ("page", "viewport")
+FRAMES = ("auto", "page", "viewport")
 DISTINCT = ("users",)
 JOURNEYS = ("pages", "features")
 STRICT = ("order", "increase")
@@ -42,7 +42,8 @@ class Plan:
     maps : layers to draw, of ``clicks``, ``moves``.
     cell : edge of a cell in px (a number, or (width, height)).
     extent : (x0, x1, y0, y1) in px; ``None``: the canvas, 16,384 x 262,144 px from the page's corner.
-    frame : ``page`` (x, y are document px) or ``viewport`` (window px: scroll_y is added to y).
+    frame : ``page`` (x, y are document px), ``viewport`` (window px: scroll_y is added to y), or ``auto``: what names
+        and values of the columns say, else page, which every picture then calls assumed.
     by : segment columns; tables get every combination that occurs, and totals.
     every : ``hour``, ``day``, ``week`` or ``month`` in ``tz``: one period each, half-open.
     areas : named rectangles (path of a TOML or CSV file, or a sequence of ``Area``).
@@ -85,7 +86,7 @@ class Plan:
     maps: Sequence[str] = ("clicks",)
     cell: float | tuple[float, float] = 8
     extent: tuple[float, float, float, float] | None = None
-    frame: str = "page"
+    frame: str = "auto"
     by: Sequence[str] = ()
     every: str | None = None
     tz: str = "UTC"
