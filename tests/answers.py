@@ -20,7 +20,8 @@ TILE = 16
 def plan_of(fields) -> Plan:
     """A Plan of the plain fields that the oracle reads."""
     areas = fields.get("areas")
-    return Plan(**{**fields, "areas": None if areas is None else [Area(**area) for area in areas]})
+    made = None if areas is None else [Area(**area) for area in areas]
+    return Plan(**{"frame": "page", **fields, "areas": made})
 
 
 def run_engine(data, fields, shape=None, *, shapes=None, **options) -> Heat:

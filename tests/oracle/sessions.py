@@ -94,25 +94,37 @@ def page_of(value, url_rules: bool) -> str | None:
     if not url_rules:
         return text
     without_host = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "", text)
-    if without_host == text and text[:1] not in ("/", "?") and text[:2] != "#/":
-        return text
-    path, _, fragment = without_host.partition("#")
+    if text.startswith("//") and "." in re.split("[/?#]", text[2:])[0]:
+        without_host = text[2 + len(re.split("[/?#]", text[2:])[0]) :]
+    if text.lower().startswith("www.") and re.search("[/?#]", text) and " " not in re.split("[/?#]", text)[0]:
+        without_host = text[len(re.split("[/?#]", text)[0]) :]
+    has_query = any(mark in tail for tail in re.findall(r"\?([^?\s]+)", text) for mark in "=&%")
+    if without_host == text and text[:1] not in ("/", "?") and text[:2] != "#/" and not has_query:
+        return mails(text)
+    path, _, fragment = re.sub("^//+", "/", without_host).partition("#")
     key = _clean(path.split("?")[0]) or "/"
     if fragment.startswith("/"):
         key += "#" + (_clean(fragment.split("?")[0]) or "/")
     return key
 
 
+def mails(text: str) -> str:
+    """Each e-mail address as :email: what is around an @, up to what no address holds, with a dot behind it."""
+    words = re.split(r"([/\s,;:<>()\"'=&?]+)", text)
+    return "".join(":email" if re.search(r".@[^@.]+\.[^@.]", word) else word for word in words)
+
+
 def _clean(path: str) -> str:
     parts = []
     for part in path.rstrip("/").split("/"):
-        is_uuid = re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", part)
-        if part.isdecimal() or is_uuid or re.fullmatch(r"[0-9a-fA-F]{8,}", part):
+        bare = re.sub(";[^;=]*=[^;]*", "", part)
+        is_uuid = re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", bare)
+        if bare.isdecimal() or is_uuid or re.fullmatch(r"[0-9a-fA-F]{8,}", bare):
             parts.append(":id")
-        elif "@" in unquote(part) and re.fullmatch(r"[^@/\s]+@[^@/\s]+\.[^@/\s.]+", unquote(part)):
-            parts.append(":email")
+        elif "@" in unquote(bare) and mails(unquote(bare)) != unquote(bare):
+            parts.append(mails(unquote(bare)))
         else:
-            parts.append(part)
+            parts.append(bare)
     return "/".join(parts)
 
 

@@ -69,6 +69,12 @@ class Counting:
     extent: str | None = opt("--extent", "X0,X1,Y0,Y1", "The box that is mapped, in px [the whole page].")
     frame: str | None = opt("--frame", "page|viewport", "What x and y are measured from [by names and values].")
     areas: str | None = opt("--areas", "FILE", "Named rectangles (TOML, CSV): points in them get the name as feature.")
+    page_rule: list[str] = opt(
+        "--page-rule", "PATTERN=PAGE", "Pages by the user's own patterns: /p/:id/settings/**=/p/settings.", list
+    )
+    keep_param: list[str] = opt("--keep-param", "NAME,...", "URL parameters that stay part of a page.", list)
+    keep_host: bool = opt("--keep-host", "", "Pages of unlike hosts are told apart.", False)
+    raw_urls: bool = opt("--raw-urls", "", "Pages as they stand, with queries, ids and e-mail addresses.", False)
     distinct: list[str] = opt("--distinct", "users", "Also count distinct users (costs memory).", list)
     transitions: list[str] = opt("--transitions", "pages,features", "How often one follows another in a session.", list)
     paths: list[str] = opt("--paths", "pages,features", "Whole paths of sessions, and the step matrix.", list)

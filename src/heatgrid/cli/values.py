@@ -104,6 +104,18 @@ def kinds(texts: Sequence[str] | None) -> dict[str, tuple[str, ...]] | None:
     return out or None
 
 
+def page_rules(texts: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
+    """``/p/*/**=/p/:id``: cut at the last ``=``, since a pattern may hold some."""
+    for text in texts or ():
+        if "=" not in text:
+            raise UsageError(
+                "not a PATTERN=PAGE pair", code="HG1013", where="--page-rule", value=text, expected="PATTERN=PAGE",
+                hint="--page-rule '/p/:id/settings/**=/p/settings'",
+            )  # fmt: skip
+    pairs = (text.rpartition("=")[::2] for text in texts or ())
+    return tuple((pattern.strip(), page.strip()) for pattern, page in pairs)
+
+
 def one_of(text: str, option: str, choices: Sequence[str]) -> str:
     if text not in choices:
         raise UsageError(

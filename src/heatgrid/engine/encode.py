@@ -24,7 +24,7 @@ from heatgrid.words.errors import InputError, LimitError, nearest
 from heatgrid.words.events import NONE, Chunk, kind_of
 from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, USERS, is_bot, is_true, matcher
 from heatgrid.words.ledger import Ledger
-from heatgrid.words.pages import page_key
+from heatgrid.words.pages import value_key
 from heatgrid.words.plan import BUCKET_EDGES, Plan
 
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -106,8 +106,10 @@ class Encoder:
             null="click" if self.points_only else "custom",
             column="kind",
         )
-        self.pages = NameCodes(page_key if plan.url_rules else None, null=NONE, column="page")
-        self.features = NameCodes(column="feature")
+        rules = plan.page_rules
+        of_values = None if rules is None else value_key(rules)
+        self.pages = NameCodes(rules, null=NONE, column="page")
+        self.features = NameCodes(of_values, column="feature")
         # every name that a fold asks for has its code before folds and the worker run side by side
         self.kinds.code("click")
         for area in plan.area_list:
@@ -127,9 +129,7 @@ class Encoder:
         self.touch_code = self.pointers.code("touch")
         self.frames = NameCodes(str.lower, null=NONE)
         self.element_code = self.frames.code("element")
-        self.segments = [
-            NameCodes(page_key if name == "page" and plan.url_rules else None, NONE, name) for name in plan.by
-        ]
+        self.segments = [NameCodes(rules if name == "page" else of_values, NONE, name) for name in plan.by]
         self.segment_pairs = [Pairs() for _ in plan.by[1:]]
         self.period_names = NameCodes()
         self.periods = Periods(plan.every, plan.tz, self.ticks, self.period_names) if plan.every else None

@@ -22,6 +22,7 @@ from heatgrid.engine import points
 from heatgrid.engine.block import DTYPES, Array, Block
 from heatgrid.engine.encode import AHEAD, Encoder, Needs
 from heatgrid.engine.fold import Fold
+from heatgrid.engine.grouped import grouped
 from heatgrid.engine.memory import Memory, Room, give_back
 from heatgrid.engine.partitioned import Partitioned
 from heatgrid.engine.scratch import Scratch
@@ -91,7 +92,7 @@ def run_plan(
             state, lane, notes = run.go(order, spooled)
         finally:
             run.stop_reading()
-    notes[:0] = [*told, *fitted]
+    notes[:0] = [*told, *run.grouped(), *fitted]
     if {"x", "y"} <= set(source.columns) and "kind" not in source.columns:
         notes.append("no column for kind: every row with a point counts as a click")
     state.inputs = source.inputs
@@ -246,6 +247,10 @@ class _Run:
         made = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
         self._encoders.append(made)
         return made
+
+    def grouped(self) -> list[str]:
+        """How URLs became pages."""
+        return grouped(self._encoders)
 
     def words(self) -> dict[str, set[str]]:
         """Kind -> the source's words for it, of a run that has ended."""

@@ -95,6 +95,8 @@ class NameCodes:
         self.null_name = null
         self._code: dict[str, int] = {}
         self._raw: dict[str, int] = {}
+        self.forgot = False
+        """Whether there were more raw values than are remembered."""
         self._last: tuple[tuple[object, ...], pa.Array, npt.NDArray[np.int32]] | None = None
 
     def code(self, name: str) -> int:
@@ -125,6 +127,7 @@ class NameCodes:
         if found is None:
             if len(self._raw) >= MOST_RAW:
                 self._raw.clear()
+                self.forgot = True
             found = self._raw[raw] = self.code(self.clean(raw) if self.clean else raw)
         return found
 

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from heatgrid.sources.layouts import bare, is_text, over_values, storage, text
 from heatgrid.words.errors import InputError
+from heatgrid.words.pages import masked
 
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:nan|inf|infinity)$"
 _NULL = r"^(?i:null|none|na|n/a|\\n|undefined|-)?$"
@@ -80,7 +81,7 @@ def wrong_value(column: str, value: object, expected: str, place: str) -> InputE
         f"column {column!r} holds a value that is not {expected}",
         code="HG2213",
         where=f"{place}, column {column!r}",
-        value=value,
+        value=masked(str(value)),
         expected=expected,
         hint="--coerce counts such values as missing, or --map another column",
     )

@@ -15,6 +15,7 @@ from heatgrid.sources.files import Identity, format_by_magic, unknown_format
 from heatgrid.sources.hive import keys_field, partitions, with_keys
 from heatgrid.sources.parts import BAD_LINES, Job, Part, Piece, Task, pieces_of
 from heatgrid.sources.streams import Block, FileBytes, PipeBytes, blocks, record_end
+from heatgrid.words.pages import masked
 
 _SAMPLED = 1 << 19
 """Bytes of a file that a look at a column parses."""
@@ -102,7 +103,7 @@ class TextPart:
             last = pieces[-1]
             last.read += parsed.rejected
             last.rejected["decode"] = last.rejected.get("decode", 0) + parsed.rejected
-            last.bad_lines = [f"{self.name}:{line}: {why}" for line, why in sorted(parsed.bad)]
+            last.bad_lines = [f"{self.name}:{line}: {masked(why)}" for line, why in sorted(parsed.bad)]
         return pieces
 
 

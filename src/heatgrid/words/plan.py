@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,8 @@ from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.friction import Rule, rule_of, rules_of
 from heatgrid.words.funnel import Step, load_funnel
 from heatgrid.words.leave_out import patterns_of
+from heatgrid.words.pages import PageRules
+from heatgrid.words.pages import patterns_of as page_patterns
 
 METRICS_VERSION = 1
 LAYERS = ("clicks", "moves")
@@ -66,7 +68,10 @@ class Plan:
     retention : ``day`` or ``week`` in ``tz``: users that came back so long after they were first seen (costs memory by
         user and period).
     kinds : {canonical kind: words of the source that mean it}, before the built-in synonyms.
-    url_rules : turn URLs into page keys (ids, e-mails and queries dropped).
+    url_rules : turn URLs into page keys (ids, e-mails and queries dropped), in all columns of names.
+    url_params : query parameters that stay part of a page. url_hosts : pages of unlike hosts are told apart.
+    url_patterns : {pattern: page} or pairs, before the rules for ids: ``/project/*/settings/**`` (``*`` and ``:word``
+        stand for one part, ``**`` for any), or ``^regular expression``.
     time_range : (first, last) year accepted, half-open; rows outside are rejected as ``time``. ``None``: any.
     friction : rules by name (``rage``, ``rage:datadog``, ``dead``, ``error``, ``quick_back``, ...), as ``Rule``, or of
         a TOML file by its path. The first of a family is the column of that name in the tables.
@@ -107,6 +112,9 @@ class Plan:
     retention: str | None = None
     kinds: dict[str, Sequence[str]] | None = None
     url_rules: bool = True
+    url_params: Sequence[str] = ()
+    url_hosts: bool = False
+    url_patterns: Mapping[str, str] | Sequence[Sequence[str]] = ()
     time_range: tuple[int, int] | None = (2000, 2101)
     friction: Sequence[str | Rule] = ()
     max_pages: int = 100_000
@@ -145,6 +153,8 @@ class Plan:
         if self.session_gap is not None:
             _whole("session_gap", self.session_gap, least=1)
         _whole("band", self.band, least=1)
+        object.__setattr__(self, "url_params", _names(self.url_params))
+        object.__setattr__(self, "url_patterns", page_patterns(self.url_patterns))
         object.__setattr__(self, "exclude_users", patterns_of(self.exclude_users))
         try:
             ZoneInfo(self.tz)
@@ -193,6 +203,12 @@ class Plan:
     def area_list(self) -> tuple[Area, ...]:
         assert self.areas is None or isinstance(self.areas, tuple)
         return self.areas or ()
+
+    @property
+    def page_rules(self) -> PageRules | None:
+        """How URLs become pages; None where they stay as they are."""
+        assert isinstance(self.url_patterns, tuple)
+        return PageRules(tuple(self.url_params), self.url_hosts, self.url_patterns) if self.url_rules else None
 
     @property
     def rules(self) -> tuple[Rule, ...]:
