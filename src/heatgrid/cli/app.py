@@ -9,13 +9,27 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import heatgrid
-from heatgrid.cli import bench, demo, doctor, friction, journeys, layout, maps, plan, report, scroll, states, tables
+from heatgrid.cli import (
+    bench,
+    demo,
+    doctor,
+    friction,
+    journeys,
+    layout,
+    look,
+    maps,
+    plan,
+    report,
+    scroll,
+    states,
+    tables,
+)
 from heatgrid.cli.options import is_of, spread
 from heatgrid.cli.text import put
 
 _ABOUT = """Event dumps of any size into usage heatmaps: maps, times and tables, counted exactly.
 
-Start with `heatgrid demo`, then `heatgrid report YOUR_EVENTS -o DIR`."""
+Start with `heatgrid demo`, then `heatgrid look YOUR_EVENTS` and `heatgrid report YOUR_EVENTS -o DIR`."""
 
 _EXITS = (
     "Exit codes: 0 ok, 1 our bug, 2 usage, 3 input, 4 too many rejected or too few rows, 5 a limit, "
@@ -24,6 +38,7 @@ _EXITS = (
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
+    "look": look.look,
     "report": report.report,
     "matrix": tables.matrix,
     "map": maps.map_,

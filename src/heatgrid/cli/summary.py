@@ -53,6 +53,13 @@ def emit(command: str, **fields: Any) -> None:
     sys.stdout.flush()
 
 
+def quoted(value: object) -> str:
+    """A text or a list of them as TOML writes it (as JSON does)."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _size(about: dict[str, Any]) -> list[str]:
     counts = [(about.get("sessions"), "sessions"), (about.get("views"), "views"), (about.get("users"), "users")]
     counts += [(about.get("pages"), "pages"), (about.get("features"), "features")]

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from heatgrid.sources.layouts import is_text
 from heatgrid.words.events import KINDS, kind_of
-from heatgrid.words.synonyms import CAPTURED, CLICKS_WITHOUT_CLICK
+from heatgrid.words.synonyms import CAPTURED, CLICKS_WITHOUT_CLICK, DOM_WORDS
 
 _URL = r"^\s*([A-Za-z][A-Za-z0-9+.-]*://\S|/\S*\s*$|#/\S*\s*$)"
 _MOST_KINDS = 200
@@ -27,7 +27,7 @@ def words_of(values: pa.Array | None) -> Counter[str]:
 def is_kind(word: str) -> bool:
     """Whether a tracker's word says what was done."""
     low = word.strip().lower()
-    return kind_of(word) in KINDS or low in CLICKS_WITHOUT_CLICK or low in CAPTURED
+    return kind_of(word) in KINDS or low in CLICKS_WITHOUT_CLICK | DOM_WORDS | CAPTURED
 
 
 def known_kinds(values: pa.Array | None) -> float:

@@ -81,6 +81,14 @@ CLICKS_WITHOUT_CLICK = frozenset(
 )
 """Words that are clicks only where a source has no click; the ups that follow them never are."""
 
+DOM_WORDS = frozenset(
+    (
+        "mouseup", "mouse_up", "pointerup", "pointer_up", "up", "dblclick", "contextmenu", "mouseover", "mouseout",
+        "mouseenter", "mouseleave", "touchstart", "touchmove", "touchend", "keyup", "submit", "select", "load",
+    )
+)  # fmt: skip
+"""Words of browsers that are no kind of ours and stay under their own names, but show what a column holds."""
+
 CAPTURED = frozenset(("$autocapture",))
 """Kinds that leave it to another column, CAPTURED_AS, what was done."""
 CAPTURED_AS = "eventtype"
