@@ -131,3 +131,16 @@ def test_large_inputs_are_looked_at_not_read(run: Any, tmp_path: Path, monkeypat
     told = json.loads(run("look", path, "--json")[1])
     assert (told["looked_at"], told["rows"]) == (100, 1000)
     assert "look" in COMMANDS
+
+
+def test_points_without_a_wanted_kind_list_the_kinds(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = {"time": [NOON + i for i in range(9)], "kind": ["poke"] * 5 + ["nudge"] * 4, "x": [1] * 9, "y": [1] * 9}
+    pq.write_table(pa.table(rows), path)
+    code, _, err = run("report", path, "-o", tmp_path / "r")
+    assert code == 3
+    assert [word for word in ("HG2607", "poke 5, nudge 4", "--kind click=poke") if word not in err] == []
+    assert not (tmp_path / "r").exists()
+    assert run("report", path, "-o", tmp_path / "r", "--kind", "click=POKE")[0] == 0
+    assert run("report", path, "-o", tmp_path / "s", "--map", "kind=")[0] == 0
+    assert run("features", path)[0] == 0, "tables need no such kind"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOOKED = 200_000
 """Rows that are counted for kinds, pages and times."""
-_WIDE = 100
+_WIDE, _NAMED = 100, 40
 
 GIVES = (
     ("counts by kind and period", ("time",), ""),
@@ -124,6 +124,14 @@ def rows_of(source: Events, plan: Plan) -> Seen:
     return seen
 
 
+def unread(source: Events) -> list[str]:
+    """Columns, and fields of structs, that nothing reads."""
+    from heatgrid.sources.mapping import leaves
+
+    taken = {*source.columns.values(), *([source.refined.path] if source.refined else [])}
+    return [path for path, _, _ in leaves(source.schema) if path not in taken]
+
+
 def able(columns: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """(what can be made of these columns, what cannot and the option that names what is missing)."""
     has = {*columns, *(["session"] if "user" in columns else [])}
@@ -144,8 +152,9 @@ def lines(source: Events, how: How | None, seen: Seen, events: Sequence[str], ou
         why = source.found.why[name] + (f", not {', '.join(passed)}" if passed else "")
         shown.append((name, path, str(_type(source, path)), why))
     made += text.table(("read as", "column", "type", "why"), shown)
-    if source.others:
-        made += ["", *_wrapped("not read", ", ".join(source.others) + "  (--by and --where take any of them)")]
+    if free := unread(source):
+        more = f" and {len(free) - _NAMED:,} more" if len(free) > _NAMED else ""
+        made += ["", *_wrapped("not read", ", ".join(free[:_NAMED]) + more + "  (--where takes any of them, --by too)")]
     made.append("")
     of = "" if seen.whole else f"  (of the first {seen.rows:,} rows)"
     facts = []
@@ -212,7 +221,7 @@ def config_of(source: Events, how: How | None, reading: Reading, counting: Count
 def _facts(source: Events, how: How | None, seen: Seen) -> dict[str, Any]:
     can, cannot = able(list(source.columns))
     return {
-        "input": source.name, "rows": source.rows_hint, "columns": source.columns, "not_read": source.others,
+        "input": source.name, "rows": source.rows_hint, "columns": source.columns, "not_read": unread(source),
         "reading": {} if how is None else how.as_dict(), "looked_at": seen.rows, "first": seen.span and seen.span[0],
         "last": seen.span and seen.span[1], "kinds": dict(seen.kinds.most_common()), "urls": seen.urls,
         "pages": dict(seen.pages.most_common(100)), "sessions": seen.sessions, "gives": can, "off": dict(cannot),

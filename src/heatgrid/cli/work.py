@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from heatgrid.cli import values
 from heatgrid.cli.options import Common, Counting, Reading, Running
 from heatgrid.cli.progress import Bar
-from heatgrid.words.errors import QualityError, UsageError
+from heatgrid.words.errors import InputError, QualityError, UsageError
 
 if TYPE_CHECKING:
     from heatgrid.heat import Heat
@@ -137,7 +137,24 @@ def heat_of(
                 memory=running.memory, scratch=running.scratch, progress=bar,
             )  # fmt: skip
     judge(heat.ledger, limit, running.min_rows)
+    if counting.maps or set_by_command.get("maps"):
+        wanted_kinds(heat)
     return heat
+
+
+def wanted_kinds(heat: Heat) -> None:
+    """Points without one row of a kind that the maps want: its words are not known. Errors: InputError HG2607."""
+    kinds = heat.summary["kinds"]
+    wanted = [layer.removesuffix("s") for layer in heat.plan.maps]
+    if "maps" not in heat.state.maps or not kinds or "kind" not in heat.state.has or set(wanted) & set(kinds):
+        return
+    counts = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    raise InputError(
+        f"no row is a {' or a '.join(wanted)}", code="HG2607", where="kind",
+        value=", ".join(f"{name} {n:,}" for name, n in counts[:12]) + (", ..." if len(counts) > 12 else ""),
+        expected=f"one of these kinds to be a {wanted[0]}",
+        hint=f"--kind {wanted[0]}={counts[0][0]}, or --map kind= where every row with a point is a click",
+    )  # fmt: skip
 
 
 def _too_late(paths: Sequence[str], common: Common) -> None:
