@@ -157,7 +157,7 @@ def test_clicks_that_come_late_undo_what_was_taken_for_them(tmp_path: Path) -> N
     stream = pa.RecordBatchReader.from_batches(table.schema, iter(table.to_batches(1000)))
     with pytest.raises(InputError) as caught:
         hg.run(stream)
-    assert caught.value.code == "HG2222"
+    assert caught.value.code == "HG2223"
 
 
 def test_autocapture_is_what_the_column_beside_it_says() -> None:

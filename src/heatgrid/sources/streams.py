@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -24,6 +24,14 @@ class Block(NamedTuple):
 
     data: bytes
     line: int
+
+
+class Readable(Protocol):
+    """Bytes from the beginning on."""
+
+    name: str
+
+    def read(self, size: int) -> bytes: ...
 
 
 class FileBytes:
@@ -132,7 +140,7 @@ class Unpacked:
         self._file.close()
 
 
-def blocks(stream: Unpacked, *, quotes: bool, size: int = BLOCK) -> Iterator[Block]:
+def blocks(stream: Readable, *, quotes: bool, size: int = BLOCK) -> Iterator[Block]:
     """Blocks of about ``size`` bytes that end where a record ends; with ``quotes`` a quoted line end is none."""
     left: list[bytes] = []
     held = 0
@@ -155,7 +163,7 @@ def blocks(stream: Unpacked, *, quotes: bool, size: int = BLOCK) -> Iterator[Blo
         held = len(data) - end
 
 
-def _fill(stream: Unpacked, size: int) -> tuple[bytes, bool]:
+def _fill(stream: Readable, size: int) -> tuple[bytes, bool]:
     """``size`` bytes, or what is left of the stream and true."""
     parts: list[bytes] = []
     while size > 0:

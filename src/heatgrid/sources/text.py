@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from heatgrid.sources.deliver import value_at
+from heatgrid.sources.elements import ElementsOf
 from heatgrid.sources.faults import second_scan
 from heatgrid.sources.files import Identity, format_by_magic, unknown_format
 from heatgrid.sources.hive import keys_field, partitions, with_keys
@@ -56,7 +57,7 @@ class TextPart:
     rows: int | None = None
 
     def __init__(
-        self, source: FileBytes | PipeBytes, grammar: Grammar, first: Block | None, rest: Iterator[Block]
+        self, source: FileBytes | PipeBytes | ElementsOf, grammar: Grammar, first: Block | None, rest: Iterator[Block]
     ) -> None:
         self.name = source.name
         self.identity: Identity | None = source.identity
@@ -107,11 +108,13 @@ class TextPart:
         return pieces
 
 
-def open_text(source: FileBytes | PipeBytes, chosen: str | None) -> Part:
+def open_text(source: FileBytes | PipeBytes | ElementsOf, chosen: str | None) -> Part:
     """A text file of a known format, or of the one that its first bytes show."""
     from heatgrid.sources.csv import Csv
     from heatgrid.sources.ndjson import Ndjson
 
+    if chosen != "csv":
+        source = ElementsOf(source)
     stream = source.open()
     try:
         found = blocks(stream, quotes=chosen != "ndjson")
