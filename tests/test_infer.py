@@ -14,6 +14,8 @@ import pytest
 import heatgrid as hg
 from heatgrid.sources import open_events
 from heatgrid.words.errors import InputError
+from heatgrid.words.events import SYNONYMS
+from heatgrid.words.synonyms import CLICKS_WITHOUT_CLICK, COLUMNS
 
 NOON = 1_714_564_800_000
 N = 40
@@ -237,3 +239,12 @@ def test_how_it_was_read_is_kept_in_the_result_and_its_file(tmp_path: Path) -> N
     both = hg.merge([heat, other]).summary
     assert both["frame"] == "page (assumed)", "what is assumed of one is assumed of the sum"
     assert "columns" not in both["reading"]
+
+
+def test_the_published_list_is_the_one_that_is_used() -> None:
+    text = (Path(__file__).resolve().parents[1] / "docs" / "columns.md").read_text(encoding="utf-8")
+    for name, tiers in COLUMNS.items():
+        assert f"| `{name}` | {'; '.join(' '.join(tier.split()) for tier in tiers)} |" in text
+    for name, words in SYNONYMS.items():
+        assert f"| `{name}` | {words} |" in text
+    assert [word for word in CLICKS_WITHOUT_CLICK if f"`{word}`" not in text] == []

@@ -1,4 +1,4 @@
-"""What trackers and warehouses call the canonical columns: the one published list (`heatgrid look --names` prints it).
+"""What trackers and warehouses call the canonical columns: the one published list (docs/columns.md shows it).
 
 Names are compared without case, ``_``, ``-``, ``.``, blanks and a leading ``$``: ``$Session_ID`` is ``sessionId``. A
 field of a struct goes by its own name, and by that with the name of the struct before it (``user.id`` is ``user_id``);
