@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import heatgrid as hg
-from heatgrid.sources import open_events
+from heatgrid.sources import open_events, parquet
 from heatgrid.words.errors import InputError
 from heatgrid.words.events import SYNONYMS
 from heatgrid.words.synonyms import CLICKS_WITHOUT_CLICK, COLUMNS
@@ -174,6 +174,16 @@ def test_autocapture_is_what_the_column_beside_it_says() -> None:
     assert only.summary["kinds"] == {"click": N // 4, "submit": N // 4}
 
 
+def test_autocapture_in_a_file_whose_rows_a_where_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the column beside is not read where our own leaves decode the rows that a where lets through."""
+    monkeypatch.setattr(parquet, "FROM_ROWS", 1)
+    rows = {"timestamp": times(), "event": ["$autocapture", "x"] * (N // 2), "country": ["DE"] * 10 + ["FR"] * 30,
+            "$event_type": ["click", None] * (N // 2)}  # fmt: skip
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    heat = hg.run(hg.read(tmp_path / "a.parquet", where="country = 'DE'"))
+    assert heat.summary["kinds"] == {"click": 5, "x": 5}
+
+
 @pytest.mark.parametrize("flag", [[True, False], ["True", "False"], [1, 0]])
 def test_a_button_let_go_is_no_click(flag: list[Any]) -> None:
     rows = {"time": times(), "type": ["Click", "Click"] * (N // 2), "pressed": flag * (N // 2)}
@@ -211,6 +221,15 @@ def test_plain_points_are_of_the_window_if_they_keep_to_it_while_pages_scroll() 
     one = [*near[:-1], 900]
     assert frame(x=near, y=one)[0] == "viewport + scroll_y", "one in 1,200 may lie beyond"
     assert frame(x=near, y=[*near[:-2], 900, 901])[0] == "page (assumed)", "two may not"
+
+
+def test_columns_of_a_stream_are_sampled_side_by_side() -> None:
+    rows = {"time": times(1200), "x": [1.0] * 1200, "y": [10.0, 300.0] * 600, "viewport_h": [800] * 600 + [200] * 600}
+    table = pa.table(rows | {"scroll_y": [0.0, 400.0] * 600})
+    stream = pa.RecordBatchReader.from_batches(table.schema, iter(table.to_batches(600)))
+    assert hg.run(stream).summary["frame"] == "viewport + scroll_y", (
+        "by the first 600 rows, not by y of one, h of others"
+    )
 
 
 def test_the_frame_of_the_window_is_the_page_once_it_is_scrolled(tmp_path: Path) -> None:

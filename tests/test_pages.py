@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import heatgrid as hg
 from heatgrid.cli import main
+from heatgrid.engine.urls import shortened
 from heatgrid.words.errors import UsageError
 from heatgrid.words.pages import PageRules, masked, page_key, value_key
 from oracle.sessions import page_of
@@ -121,6 +122,29 @@ def test_forty_thousand_urls_are_the_few_pages_they_are() -> None:
     raw = hg.run(rows(urls[:8]), url_rules=False)
     assert set(pages(raw)) == set(urls[:8])
     assert not [note for note in raw.summary["notes"] if " URLs are " in note]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.lists(st.sampled_from([*PIECES, "b/", "/5/", "http:", "-"]), max_size=8).map("".join), min_size=1),
+       st.sampled_from([pa.string(), pa.large_string()]))  # fmt: skip
+def test_a_shortened_url_has_the_page_of_the_url(texts: list[str], kind: pa.DataType) -> None:
+    short = shortened(pa.array(["/first", *texts], kind)[1:])
+    assert short is not None
+    assert [page_key(text) for text in short.to_pylist()] == [page_key(text) for text in texts]
+
+
+def test_more_urls_than_are_remembered_are_shortened_by_the_leaf() -> None:
+    n = 150_000
+    urls = [f"https://h{i % 2}.example/p/{i}/{'ab'[i % 2]}?t={i}" for i in range(n)]
+    heat = hg.run(rows(urls))
+    assert pages(heat) == {"/p/:id/a": n // 2, "/p/:id/b": n // 2}
+    notes = heat.summary["notes"]
+    assert [note for note in notes if note.startswith("more than 65,536 URLs are 2 pages: /p/:id/")]
+    table = pa.table(rows(urls, page=pa.array(urls).dictionary_encode())).drop_columns(["$current_url"])
+    assert pages(hg.run(table)) == pages(heat)
+    stepped = hg.run(pa.Table.from_batches(table.to_batches(max_chunksize=999)), url_params=["t"], maps=())
+    assert stepped.pages.num_rows == 100_001, "with a parameter each is its own page, up to the cap"
+    assert shortened(pa.array(["/a", None])) is None
 
 
 def test_hosts_that_become_one_site_are_said() -> None:

@@ -20,11 +20,12 @@ from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
 from heatgrid.engine.pairs import Pairs
 from heatgrid.engine.periods import Periods
 from heatgrid.engine.steps import codes_of_steps
+from heatgrid.engine.urls import shortened
 from heatgrid.words.errors import InputError, LimitError, nearest
 from heatgrid.words.events import NONE, Chunk, kind_of
 from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, USERS, is_bot, is_true, matcher
 from heatgrid.words.ledger import Ledger
-from heatgrid.words.pages import value_key
+from heatgrid.words.pages import PageRules, value_key
 from heatgrid.words.plan import BUCKET_EDGES, Plan
 
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -108,7 +109,8 @@ class Encoder:
         )
         rules = plan.page_rules
         of_values = None if rules is None else value_key(rules)
-        self.pages = NameCodes(rules, null=NONE, column="page")
+        plain = shortened if rules == PageRules() else None
+        self.pages = NameCodes(rules, null=NONE, column="page", shortened=plain)
         self.features = NameCodes(of_values, column="feature")
         # every name that a fold asks for has its code before folds and the worker run side by side
         self.kinds.code("click")

@@ -19,13 +19,12 @@ def grouped(encoders: Sequence[Encoder]) -> list[str]:
     forgot = any(encoder.pages.forgot for encoder in encoders)
     pages = {name for encoder in encoders for name in encoder.pages.names} - {NONE}
     rules = encoders[0].plan.page_rules if encoders else None
-    if rules is None or len(raw) <= len(set(raw.values())):
+    if rules is None or (not forgot and len(raw) <= len(set(raw.values()))):
         return []
     count = f"more than {MOST_RAW:,}" if forgot else f"{len(raw):,}"
-    sizes = Counter(raw.values()).most_common()
-    groups = [f"{name} ({n:,})" for name, n in sorted(sizes, key=lambda one: (-one[1], one[0])) if n > 1][:_SHOWN]
-    more = len([n for _, n in sizes if n > 1]) - len(groups)
-    told = ", ".join(groups) + (f" and {more:,} more" if more > 0 else "")
+    sizes = [(name, n) for name, n in Counter(raw.values()).items() if forgot or n > 1]
+    groups = [name if forgot else f"{name} ({n:,})" for name, n in sorted(sizes, key=lambda one: (-one[1], one[0]))]
+    told = ", ".join(groups[:_SHOWN]) + (f" and {len(groups) - _SHOWN:,} more" if len(groups) > _SHOWN else "")
     notes = [f"{count} URLs are {len(pages):,} pages: {told} (--page-rule, --keep-param, --raw-urls)"]
     hosts = {host for url in raw if (host := host_of(url))}
     if len(hosts) > 1 and not rules.hosts:

@@ -87,16 +87,23 @@ class NameCodes:
     """The names of one dimension. ``clean`` turns a raw value into its name (page key, kind)."""
 
     def __init__(
-        self, clean: Callable[[str], str] | None = None, null: str | None = None, column: str = "column"
+        self,
+        clean: Callable[[str], str] | None = None,
+        null: str | None = None,
+        column: str = "column",
+        shortened: Callable[[pa.Array], pa.DictionaryArray | None] | None = None,
     ) -> None:
+        """shortened : makes of many raw values fewer that have the same names; asked where there are too many."""
         self.column = column
+        self._shortened = shortened
         self.names: list[str] = []
         self.clean = clean
         self.null_name = null
         self._code: dict[str, int] = {}
         self._raw: dict[str, int] = {}
+        self._early: dict[str, int] = {}
         self.forgot = False
-        """Whether there were more raw values than are remembered."""
+        """Whether there were more raw values than are remembered: the first ones, and the latest."""
         self._last: tuple[tuple[object, ...], pa.Array, npt.NDArray[np.int32]] | None = None
 
     def code(self, name: str) -> int:
@@ -126,23 +133,30 @@ class NameCodes:
         found = self._raw.get(raw)
         if found is None:
             if len(self._raw) >= MOST_RAW:
-                self._raw.clear()
+                self._early, self._raw = self._early or self._raw, {}
                 self.forgot = True
             found = self._raw[raw] = self.code(self.clean(raw) if self.clean else raw)
         return found
 
     def meant(self) -> list[tuple[str, str]]:
         """(raw value, name) of the raw values that are remembered."""
-        return [(raw, self.names[code]) for raw, code in self._raw.items()]
+        return [(raw, self.names[code]) for raw, code in (self._early | self._raw).items()]
 
     def table(self, dictionary: pa.Array) -> npt.NDArray[np.int32]:
         """Codes of the entries of a dictionary."""
         key = key_of(dictionary)
         if self._last is None or self._last[0] != key:
-            codes = [self.code_of_raw(raw) for raw in dictionary.to_pylist()]
+            codes = self._codes(dictionary)
             # a dictionary without entries still needs a valid address for the loop
-            self._last = (key, dictionary, np.array(codes or [-1], np.int32))
+            self._last = (key, dictionary, np.array(codes if len(codes) else [-1], np.int32))
         return self._last[2]
+
+    def _codes(self, dictionary: pa.Array) -> Any:
+        self.forgot |= len(dictionary) > MOST_RAW
+        short = self._shortened(dictionary) if self.forgot and self._shortened is not None else None
+        if short is None:
+            return [self.code_of_raw(raw) for raw in dictionary.to_pylist()]
+        return np.array([self.code_of_raw(raw) for raw in short.dictionary.to_pylist()], np.int32)[indices_of(short)]
 
     def encode(self, array: pa.Array, out: npt.NDArray[np.int32]) -> None:
         encoded = as_dictionary(array, self.column)

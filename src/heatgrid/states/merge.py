@@ -47,10 +47,8 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
 
 
 def _alike(a: dict[str, object], b: dict[str, object]) -> dict[str, object]:
-    """What holds for both; a frame that was assumed for one is assumed for the sum."""
-    both = {key: value for key, value in a.items() if b.get(key) == value}
-    assumed = bool(a.get("frame_assumed") or b.get("frame_assumed"))
-    return both | ({"frame_assumed": True} if assumed else {})
+    """What holds for both; a frame that one of them was not told is assumed."""
+    return {key: value for key, value in a.items() if b.get(key) == value}
 
 
 def refuse_unlike(a: State, b: State) -> None:
