@@ -17,6 +17,9 @@ JOURNEYS = ("pages",)
 @dataclass(kw_only=True)
 class Folder:
     out: str | None = opt("--out -o", "DIR", "The folder that the report becomes.", rich_help_panel="Result")
+    screens: str | None = opt(
+        "--screens", "DIR", "Screenshots below the maps: pricing@1440.png, or screens.toml.", rich_help_panel="Result"
+    )
 
 
 def report(
@@ -39,7 +42,7 @@ def report(
         transitions=names(counting.transitions) or JOURNEYS,
         scroll=True,
     )
-    index = heat.report(out)
+    index = heat.report(out, screens=folder.screens)
     if common.json:
         summary.as_json("report", heat, path=str(index))
     summary.tell(heat, common.quiet, str(index))

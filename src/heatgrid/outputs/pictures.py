@@ -156,6 +156,17 @@ def plot_png(drawn: Plot, cmap: str, width: int, max_height: int) -> bytes:
     return encode(image)
 
 
+def overlay_png(
+    drawn: Plot, shot: Image.Image, css_width: float, cmap: str, width: int, max_height: int
+) -> bytes:  # fmt: skip
+    """The same above a screenshot, which begins at the page's corner and shows ``css_width`` px of it."""
+    body = _overlay(drawn, shot, shot.width / css_width, table(cmap), 0.7, width, max_height)
+    drawn.extent = (0.0, body.width / body.info["px"], 0.0, body.height / body.info["px"])
+    if body.info["beyond"]:
+        drawn.notes.append("plain grey: beyond the screenshot")
+    return encode(body)
+
+
 @cache
 def _map_palette(cmap: str, entries: int) -> bytes:
     """The ground for nothing, then ``entries`` - 1 colours from the least visible to the brightest."""

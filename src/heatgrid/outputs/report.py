@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from heatgrid.outputs.atomic import atomic_dir
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
-from heatgrid.outputs.pictures import map_picture, plot_png
+from heatgrid.outputs.pictures import map_picture, overlay_png, plot_png, screenshot
 from heatgrid.outputs.plots import Plot, plot
 from heatgrid.outputs.report_page import page
+from heatgrid.outputs.screens import height_off, screen_for, screens_of, slug
 from heatgrid.outputs.scroll_pictures import scroll_subtitle
 from heatgrid.outputs.tables import write_json, write_table
 from heatgrid.words.errors import UsageError
@@ -25,6 +24,7 @@ from heatgrid.words.plan import BUCKETS, Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from PIL import Image
 
 ROOM, NARROW_ROOM = (560, 1500), (324, 1500)
 """Pixels of a map within the page; a phone's page is not blown up to the width of a desktop's."""
@@ -110,17 +110,20 @@ def write_report(
     title: str = "Usage report",
     scale: str = "log",
     cmap: str = "inferno",
+    screens: str | os.PathLike[str] | None = None,
 ) -> Path:
     """Write the report of a run into ``directory`` and return the path of its index.html.
 
     The folder holds index.html (needs nothing else, no network), maps/*.png of the ``maps`` busiest maps,
     features and pages as .csv and .parquet, matrix.csv, summary.json. It takes the place of an earlier report
     in one step; a folder with other files in it is refused (UsageError HG1302).
+    screens : a folder of screenshots (``pricing@1440.png``) or a screens.toml, to be seen below the maps.
     """
     if isinstance(maps, bool) or not 0 <= maps <= 200:
         raise UsageError(
             "this many maps do not fit a report", code="HG1318", where="maps", value=maps, expected="0 to 200"
         )
+    shots = None if screens is None else Shots(heat, screens)
     with atomic_dir(directory) as folder:
         (folder / "maps").mkdir()
         chosen, in_all = busiest(heat.layers(), maps)
@@ -130,7 +133,7 @@ def write_report(
             ledger=heat.ledger,
             plan=heat.plan,
             matrices=list(_matrices(heat)),
-            maps=[_card(heat, folder, i, row, scale, cmap) for i, row in enumerate(chosen, 1)],
+            maps=[_card(heat, folder, i, row, scale, cmap, shots) for i, row in enumerate(chosen, 1)],
             maps_in_all=in_all,
             features=heat.features if "features" in heat.plan.tables else None,
             pages=heat.pages if "pages" in heat.plan.tables else None,
@@ -152,7 +155,7 @@ def write_report(
                 write_table(table, folder / f"{name}.csv")
                 write_table(table, folder / f"{name}.parquet")
         for i, matrix in enumerate(content.matrices):
-            name = "matrix" if i == 0 else f"matrix-{_slug(matrix.row_name)}-{_slug(matrix.column_name)}"
+            name = "matrix" if i == 0 else f"matrix-{slug(matrix.row_name)}-{slug(matrix.column_name)}"
             write_table(matrix.to_table(), folder / f"{name}.csv")
         write_json(_facts(content), folder / "summary.json")
         (folder / "index.html").write_text(page(content, cmap), encoding="utf-8")
@@ -173,13 +176,53 @@ def busiest(layers: pa.Table, most: int) -> tuple[list[dict[str, Any]], int]:
     return [dict(zip(("layer", "page", "bucket", "fixed"), key, strict=True)) for key in taken], len(events)
 
 
-def _card(heat: Result, folder: Path, number: int, row: dict[str, Any], scale: str, cmap: str) -> MapCard:
+def _card(
+    heat: Result, folder: Path, number: int, row: dict[str, Any], scale: str, cmap: str, shots: Shots | None
+) -> MapCard:
     grid = heat.map(row["layer"], page=row["page"], bucket=row["bucket"], fixed=row["fixed"])
-    file = f"maps/{number:02d}-{_slug(row['page'])}-{row['layer']}-{_slug(row['bucket'])}.png"
-    map_picture(grid, folder / file, scale=scale, cmap=cmap, ledger=heat.ledger)
+    file = f"maps/{number:02d}-{slug(row['page'])}-{row['layer']}-{slug(row['bucket'])}.png"
+    shot = shots.of(row) if shots is not None else None
     room = NARROW_ROOM if row["bucket"] == BUCKETS[0] else ROOM
     drawn = plot(grid, scale=scale, room=room)
-    return MapCard(grid, drawn, file, base64.b64encode(plot_png(drawn, cmap, *room)).decode("ascii"), room == ROOM)
+    if shot is None:
+        map_picture(grid, folder / file, scale=scale, cmap=cmap, ledger=heat.ledger)
+        data = plot_png(drawn, cmap, *room)
+    else:
+        drawn.notes += shot.notes
+        map_picture(
+            grid, folder / file, scale=scale, cmap=cmap, ledger=heat.ledger, background=shot.image,
+            css_width=shot.css_width, footer=shot.notes,
+        )  # fmt: skip
+        data = overlay_png(drawn, shot.image, shot.css_width, cmap, *room)
+    return MapCard(grid, drawn, file, base64.b64encode(data).decode("ascii"), room == ROOM)
+
+
+@dataclass
+class _Shot:
+    """A screenshot, opened."""
+
+    image: Image.Image
+    css_width: float
+    notes: list[str]
+
+
+class Shots:
+    """The screenshots of a report; what of them does not fit is said below the map."""
+
+    def __init__(self, heat: Result, place: str | os.PathLike[str]) -> None:
+        self._screens = screens_of(place)
+        self._pages = sorted(set(heat.layers()["page"].to_pylist()))
+        rows = heat.scroll.to_pylist() if heat.plan.scroll and "scroll" not in heat.summary.get("refused", {}) else []
+        self._heights = {(row["page"], row["bucket"]): row["page_h"] for row in rows}
+
+    def of(self, row: dict[str, Any]) -> _Shot | None:
+        """That of a map, by its page and width; fixed targets have none: they are measured from the window."""
+        screen = None if row["fixed"] else screen_for(self._screens, self._pages, row["page"], row["bucket"])
+        if screen is None:
+            return None
+        image = screenshot(screen.file)
+        off = height_off(screen, image.size, self._heights.get((row["page"], row["bucket"])))
+        return _Shot(image, screen.css_width, [off] if off else [])
 
 
 def _scrolls(heat: Result, folder: Path) -> Iterator[tuple[str, str, str]]:
@@ -189,7 +232,7 @@ def _scrolls(heat: Result, folder: Path) -> Iterator[tuple[str, str, str]]:
         if row["views"] and row["page"] not in drawn and len(drawn) < MOST_SCROLLS:
             drawn.add(row["page"])
             (folder / "scroll").mkdir(exist_ok=True)
-            file = f"scroll/{len(drawn):02d}-{_slug(row['page'])}-{_slug(row['bucket'])}.png"
+            file = f"scroll/{len(drawn):02d}-{slug(row['page'])}-{slug(row['bucket'])}.png"
             heat.scroll_picture(folder / file, page=row["page"], bucket=row["bucket"], max_height=SCROLL_HEIGHT)
             told = f"{row['page']}: {scroll_subtitle(row)}"
             yield told, file, base64.b64encode((folder / file).read_bytes()).decode("ascii")
@@ -261,9 +304,3 @@ def _facts(content: Content) -> dict[str, object]:
         "maps": [{"file": card.file, "used": card.grid.used, **card.grid.meta} for card in content.maps],
         "maps_in_all": content.maps_in_all,
     }
-
-
-def _slug(name: str) -> str:
-    """A file name of letters and digits, so that no page name leads out of the folder."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40] or "root"
