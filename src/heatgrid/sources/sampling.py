@@ -17,6 +17,9 @@ from heatgrid.sources.parts import Part
 from heatgrid.words.errors import InputError
 
 _PARTS = 3
+_ROWS = 4_096
+"""Values that are looked at of a part that is no Parquet file: a request of 10,000 rows is read in 8 ms, all of them
+would take 1.5 more."""
 
 
 class Sampler:
@@ -58,7 +61,7 @@ def _head(part: Part, path: str) -> pa.Array | None:
         found = part.head(path) if isinstance(part, ParquetPart) else part.sample(path)
     except InputError:
         return None
-    return None if found is None else _flat(found)
+    return None if found is None else _flat(found if isinstance(part, ParquetPart) else found.slice(0, _ROWS))
 
 
 def _flat(array: pa.Array) -> pa.Array:

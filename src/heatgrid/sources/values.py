@@ -12,6 +12,8 @@ from heatgrid.words.events import KINDS, kind_of
 from heatgrid.words.synonyms import CAPTURED, CLICKS_WITHOUT_CLICK, DOM_WORDS
 
 _URL = r"^\s*([A-Za-z][A-Za-z0-9+.-]*://\S|/\S*\s*$|#/\S*\s*$)"
+_FEW = 512
+"""Ids that are looked at."""
 _MOST_KINDS = 200
 """Words of a sample beyond which a column holds no kinds."""
 
@@ -56,5 +58,5 @@ def distinct_share(values: pa.Array | None) -> float | None:
     """Distinct values by values; None where there are none."""
     if values is None or values.null_count == len(values):
         return None
-    there = values.drop_null()
+    there = values.drop_null().slice(0, _FEW)
     return float(pc.count_distinct(there).as_py() / len(there))
