@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from heatgrid.heat import Heat
 
 MOST = 15
-_MAPPED = re.compile(r"^\w+ = .+ \(.+\)$")
+_MAPPED = re.compile(r"^\w+ = .+ \(.+\)(, not .+)?$")
 JSON_VERSION = 1
 
 

@@ -81,7 +81,7 @@ class Events:
         self.found = found = mapping.find(self.schema, map, name, self._sample, declared=declared)
         if not declared:
             infer.fill(found, map or {}, self.schema, self._sample, name)
-        self.columns = found.columns
+        self.columns = {name: found.columns[name] for name in CANONICAL if name in found.columns}
         self.refined = refined(found, self.schema, self._sample)
         self._opening_notes = [*notes, *found.notes, *_lacking(parts, self.columns), *evidence.notes()]
         self.time_path = self.columns.get("time")
