@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import heatgrid as hg
 from heatgrid.cli import main
+from heatgrid.engine.names import NameCodes
 from heatgrid.engine.urls import shortened
 from heatgrid.words.errors import UsageError
 from heatgrid.words.pages import PageRules, masked, page_key, value_key
@@ -67,6 +68,9 @@ def test_the_rules(url: str, page: str) -> None:
 
 PIECES = ["/", "//", "a", "B-c", "12", "7", "deadbeef", "DEADBEEF9", UUID, "j@e.com", "@", "%40", "?", "#", "#/", "=",
           "&", ";", "x=1", " ", ".", "https://", "h.example", "é", "٣"]  # fmt: skip
+
+
+MORE = ["b/", "/5/", "abc1234", "\n", "http:", "-"]
 
 
 @settings(max_examples=400, deadline=None)
@@ -125,7 +129,7 @@ def test_forty_thousand_urls_are_the_few_pages_they_are() -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.lists(st.sampled_from([*PIECES, "b/", "/5/", "http:", "-"]), max_size=8).map("".join), min_size=1),
+@given(st.lists(st.lists(st.sampled_from([*PIECES, *MORE]), max_size=8).map("".join), min_size=1),
        st.sampled_from([pa.string(), pa.large_string()]))  # fmt: skip
 def test_a_shortened_url_has_the_page_of_the_url(texts: list[str], kind: pa.DataType) -> None:
     short = shortened(pa.array(["/first", *texts], kind)[1:])
@@ -145,6 +149,13 @@ def test_more_urls_than_are_remembered_are_shortened_by_the_leaf() -> None:
     stepped = hg.run(pa.Table.from_batches(table.to_batches(max_chunksize=999)), url_params=["t"], maps=())
     assert stepped.pages.num_rows == 100_001, "with a parameter each is its own page, up to the cap"
     assert shortened(pa.array(["/a", None])) is None
+
+
+def test_a_dictionary_of_more_than_are_remembered_is_not_looked_at_one_by_one() -> None:
+    asked: list[str] = []
+    codes = NameCodes(lambda raw: asked.append(raw) or page_key(raw), shortened=shortened)  # type: ignore[func-returns-value]
+    codes.table(pa.array([f"/p/{i}?t={i}" for i in range(70_000)]))
+    assert asked == ["/p/:id"]
 
 
 def test_hosts_that_become_one_site_are_said() -> None:

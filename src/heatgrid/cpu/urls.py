@@ -1,7 +1,7 @@
 """URLs shortened to what their page key needs, many at a time: the common rules of words/pages.py, on bytes.
 
-What these loops do not know (escapes, e-mail addresses, routes in fragments, letters beyond ASCII) they leave whole:
-the page key of a shortened URL is that of the URL.
+What these loops do not know (routes in fragments, hosts without a scheme) they leave whole, and parts that are e-mail
+addresses or escaped stay as they are: the page key of a shortened URL is that of the URL.
 """
 
 from __future__ import annotations
@@ -61,14 +61,11 @@ def path_of(data: Any, start: int, stop: int) -> int:
 
 @tight
 def end_of_path(data: Any, start: int, stop: int) -> int:
-    """Where the path ends; -1 if it holds what these loops leave alone, or a route follows it."""
+    """Where the path ends; -1 if more than a slash begins it, or a route follows it."""
     if start + 1 < stop and data[start] == _SLASH and data[start + 1] == _SLASH:
         return -1
     p = start
     while p < stop and data[p] != _QUERY and data[p] != _HASH:
-        byte = data[p]
-        if byte >= 0x80 or byte < 0x20 or byte == 0x3B or byte == 0x25 or byte == 0x40:  # ; % @
-            return -1
         p += 1
     end = p
     while p < stop and data[p] != _HASH:

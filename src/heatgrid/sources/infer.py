@@ -34,7 +34,7 @@ _NO_PAGE = (
     "next",
     "landing",
 )
-_URLS, _IDS, _WITHIN = 0.9, 0.5, 0.999
+_URLS, _IDS, _WITHIN = 0.9, 0.2, 0.999
 _ENOUGH = 1_000
 
 

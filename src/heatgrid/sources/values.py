@@ -12,7 +12,7 @@ from heatgrid.words.events import KINDS, kind_of
 from heatgrid.words.synonyms import CAPTURED, CLICKS_WITHOUT_CLICK, DOM_WORDS
 
 _URL = r"^\s*([A-Za-z][A-Za-z0-9+.-]*://\S|/\S*\s*$|#/\S*\s*$)"
-_FEW = 512
+_LEAST, _FEW = 100, 512
 """Ids that are looked at."""
 _MOST_KINDS = 200
 """Words of a sample beyond which a column holds no kinds."""
@@ -55,8 +55,8 @@ def url_share(values: pa.Array | None) -> float:
 
 
 def distinct_share(values: pa.Array | None) -> float | None:
-    """Distinct values by values; None where there are none."""
-    if values is None or values.null_count == len(values):
+    """Distinct values by values, of some; None of too few to tell."""
+    there = None if values is None else values.drop_null().slice(0, _FEW)
+    if there is None or len(there) < _LEAST:
         return None
-    there = values.drop_null().slice(0, _FEW)
     return float(pc.count_distinct(there).as_py() / len(there))
