@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from heatgrid.engine import finish, finish_journeys, finish_layout, finish_scroll, friction, others, refuse
+from heatgrid.engine import (
+    finish,
+    finish_exposure,
+    finish_journeys,
+    finish_layout,
+    finish_scroll,
+    friction,
+    others,
+    refuse,
+)
 from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -107,8 +116,10 @@ class Heat:
             out |= dict.fromkeys(("sessions", "views", "dwell", "visits", *journeys), without)
         if "features" in plan.tables and "feature" not in has and not plan.area_list:
             out["features"] = "no column for feature (--map feature=COLUMN, or --areas FILE with x and y)"
-        if plan.layout and (unseen := finish_layout.missing(state)):
+        if plan.gathers and (unseen := finish_layout.missing(state)):
             out["layout"] = unseen
+        if plan.exposure and (unseen := finish_exposure.missing(state)):
+            out["exposure"] = unseen
         if plan.posthog_cells and (unseen := finish_scroll.cells_missing(state)):
             out["posthog_cells"] = unseen
         if plan.exclude_users and "user" not in has:
@@ -144,8 +155,11 @@ class Heat:
         unseen = finish_scroll.missing(self.state) if self.plan.scroll else None
         if unseen is not None and "scroll" not in refuse.refused(self.state):
             out.append(f"scroll and attention are off: {unseen}")
-        if self.plan.layout and (unseen := finish_layout.missing(self.state)):
+        if self.plan.gathers and (unseen := finish_layout.missing(self.state)):
             out.append(f"the layout is off: {unseen}")
+        unseen = finish_exposure.missing(self.state) if self.plan.exposure else None
+        if unseen is not None and "exposure" not in refuse.refused(self.state):
+            out.append(f"exposure is off: {unseen}")
         if self.plan.posthog_cells and (unseen := finish_scroll.cells_missing(self.state)):
             out.append(f"PostHog's cells are off: {unseen}")
         return out + refuse.lines(self.state) + friction.refusals(self.state)
@@ -290,6 +304,22 @@ class Heat:
         Errors: UsageError HG1530 (the plan gathers none), HG1531 (the source has no boxes).
         """
         return finish_layout.layout_table(self.state)
+
+    @cached_property
+    def exposure(self) -> pa.Table:
+        """The feature table: one row a page and feature, exposed views and sessions, click rates with their intervals,
+        hover, medians; ``engine.finish_exposure.exposure_table`` names the columns.
+
+        Errors: UsageError HG1550 if the plan does not count it.
+        """
+        return self.exposure_of(by=False, every=False)
+
+    def exposure_of(self, by: bool = True, every: bool = True) -> pa.Table:
+        """The same with the plan's segments and period, by exposed views, then names."""
+        table = finish_exposure.exposure_table(self.state, by, every)
+        keys = [(name, "ascending") for name in table.column_names[: table.column_names.index("page_views")]]
+        first = [] if len(keys) > 2 else [("exposed_views", "descending")]
+        return table.sort_by([*first, *keys])
 
     @cached_property
     def posthog_cells(self) -> pa.Table:

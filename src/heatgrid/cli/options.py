@@ -75,6 +75,13 @@ class Counting:
     keep_param: list[str] = opt("--keep-param", "NAME,...", "URL parameters that stay part of a page.", list)
     keep_host: bool = opt("--keep-host", "", "Pages of unlike hosts are told apart.", False)
     raw_urls: bool = opt("--raw-urls", "", "Pages as they stand, with queries, ids and e-mail addresses.", False)
+    layout: str | None = opt(
+        "--layout", "FILE", "Where features lie, as heatgrid layout -o FILE writes it: which were seen, and used."
+    )
+    exposure: bool = opt("--exposure", "", "The same with the layout that --areas names.", False)
+    goal: list[str] = opt(
+        "--goal", "STEP", "Sessions that used a feature and later did this (as --funnel; several: any of them).", list
+    )
     distinct: list[str] = opt("--distinct", "users", "Also count distinct users (costs memory).", list)
     transitions: list[str] = opt("--transitions", "pages,features", "How often one follows another in a session.", list)
     paths: list[str] = opt("--paths", "pages,features", "Whole paths of sessions, and the step matrix.", list)

@@ -41,6 +41,7 @@ def report(
         every=counting.every or PERIOD,
         transitions=names(counting.transitions) or JOURNEYS,
         scroll=True,
+        exposure=counting.exposure or counting.areas is not None,
     )
     index = heat.report(out, screens=folder.screens)
     if common.json:

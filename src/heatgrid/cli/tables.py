@@ -1,4 +1,4 @@
-"""heatgrid features, pages, matrix: one table, readable on stdout unless a file or JSON is asked for."""
+"""heatgrid pages, matrix: one table, readable on stdout unless a file or JSON is asked for."""
 
 from __future__ import annotations
 
@@ -30,19 +30,6 @@ class Table:
     values: str = opt("--values", "NAME", "sessions, users, clicks, dwell_ms or events [sessions].", "sessions")
 
 
-def features(
-    *, events: EVENTS, result: Result, reading: Reading, counting: Counting, running: Running, common: Common
-) -> None:
-    """Clicks, sessions and time of every feature.
-
-    A readable table on stdout; -o FILE writes .csv .parquet .arrow .json .npz; --json adds ledger and plan.
-    With --by or --every a row for each segment and period that occurs.
-    """
-    check_output(result.out, result.to, json=common.json)
-    heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=("features",))
-    deliver("features", heat, _segmented(heat, "features"), common, result)
-
-
 def pages(
     *, events: EVENTS, result: Result, reading: Reading, counting: Counting, running: Running, common: Common
 ) -> None:
@@ -53,10 +40,10 @@ def pages(
     """
     check_output(result.out, result.to, json=common.json)
     heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=("pages",))
-    deliver("pages", heat, _segmented(heat, "pages"), common, result)
+    deliver("pages", heat, segmented(heat, "pages"), common, result)
 
 
-def _segmented(heat: Heat, name: str) -> pa.Table:
+def segmented(heat: Heat, name: str) -> pa.Table:
     return heat.table(name, by=bool(heat.plan.by), every=heat.plan.every is not None)
 
 

@@ -20,7 +20,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @fused
-def _take(pool: Any, pool_state: Any, size: Any) -> Any:
+def take(pool: Any, pool_state: Any, size: Any) -> Any:
     """Offset of a zeroed region of 2^size words, or -1 when the pool must grow."""
     head = pool_state[1 + size]
     words = np.int64(1) << size
@@ -38,7 +38,7 @@ def _take(pool: Any, pool_state: Any, size: Any) -> Any:
 
 
 @fused
-def _give(pool: Any, pool_state: Any, offset: Any, size: Any) -> None:
+def give(pool: Any, pool_state: Any, offset: Any, size: Any) -> None:
     pool[offset] = pool_state[1 + size]
     pool_state[1 + size] = offset + 1
 
@@ -53,7 +53,7 @@ def grow(pool: Any, pool_state: Any, heads: Any, s: Any, shift: Any) -> Any:
     """
     size = heads[s, 1]
     bigger = max(np.int64(SMALLEST), size + 1)
-    region = _take(pool, pool_state, bigger)
+    region = take(pool, pool_state, bigger)
     if region < 0:
         return np.int64(-1)
     if size > 0:
@@ -66,7 +66,7 @@ def grow(pool: Any, pool_state: Any, heads: Any, s: Any, shift: Any) -> Any:
                 while pool[region + h] != 0:
                     h = (h + 1) & wide
                 pool[region + h] = k
-        _give(pool, pool_state, old, size)
+        give(pool, pool_state, old, size)
     heads[s, 0] = region
     heads[s, 1] = bigger
     return bigger
@@ -148,7 +148,7 @@ def free(pool: Any, pool_state: Any, heads: Any, slots: Any) -> None:
     for i in range(slots.shape[0]):
         s = slots[i]
         if heads[s, 1] > 0:
-            _give(pool, pool_state, heads[s, 0], heads[s, 1])
+            give(pool, pool_state, heads[s, 0], heads[s, 1])
         heads[s, 0] = 0
         heads[s, 1] = 0
         heads[s, 2] = 0

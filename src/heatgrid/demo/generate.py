@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from heatgrid.demo import site, walk
 from heatgrid.demo.counts import DIRTY, Counts
 from heatgrid.demo.tables import COUNTRY_OF, PLAN_OF, rhythm, tables
+from heatgrid.engine.measures.layout import BOX
 from heatgrid.outputs.atomic import atomic
 from heatgrid.words.errors import UsageError
+from heatgrid.words.plan import BUCKET_EDGES
 
 ROW_GROUP = 262_144
 _NAMES = pa.dictionary(pa.int32(), pa.string())
@@ -29,8 +31,8 @@ SCHEMA = pa.schema(
         ("time", pa.timestamp("ms", "UTC")), ("session", _NAMES), ("user", _NAMES), ("account", _FEW), ("tab", _FEW),
         ("page", _FEW), ("kind", _FEW), ("x", pa.float32()), ("y", pa.float32()), ("pointer", _FEW),
         ("viewport_w", pa.int16()), ("viewport_h", pa.int16()), ("page_h", pa.int32()), ("scroll_y", pa.int32()),
-        ("feature", pa.dictionary(pa.int16(), pa.string())), ("event_id", pa.int64()), ("device", _FEW),
-        ("country", _FEW), ("plan", _FEW), ("release", _FEW),
+        ("feature", pa.dictionary(pa.int16(), pa.string())), *((name, pa.int16()) for name in BOX),
+        ("event_id", pa.int64()), ("device", _FEW), ("country", _FEW), ("plan", _FEW), ("release", _FEW),
     ]
 )  # fmt: skip
 _PLAIN = ("time", "x", "y", "event_id")
@@ -123,6 +125,7 @@ class Dump(Iterator[pa.RecordBatch]):
             "page_h": array(rows["page_h"]),
             "scroll_y": array(rows["scroll"]),
             "feature": words(feature, site.declared_features(), feature >= 0),
+            **_boxes(rows, feature),
             "event_id": array(rows["event"]),
             "device": words(entries["device"][code], site.DEVICES),
             "country": words(COUNTRY_OF[account][code], site.COUNTRIES),
@@ -187,6 +190,17 @@ def write(
             if progress is not None:
                 progress(done, rows)
     return dump.counts
+
+
+def _boxes(rows: npt.NDArray[np.void], feature: npt.NDArray[np.int16]) -> dict[str, pa.Array]:
+    """Where the feature of a row lies at the width that its window has, in whole px of the page."""
+    page, there = rows["page"].astype(np.intp), feature >= 0
+    width = np.searchsorted(BUCKET_EDGES, rows["viewport_w"], "right")
+    # the bar's features come first on every page, its own behind them
+    of_page = np.where(feature < len(site.BAR), np.maximum(feature, 0), feature - 6 * page)
+    edges = np.rint(site.boxes()).astype(np.int16)[page, width, of_page]
+    sides = (edges[:, 0], edges[:, 2], edges[:, 1] - edges[:, 0], edges[:, 3] - edges[:, 2])
+    return {name: array(np.ascontiguousarray(side), there) for name, side in zip(BOX, sides, strict=True)}
 
 
 def array(

@@ -15,6 +15,7 @@ from heatgrid.cpu import columns, ids
 from heatgrid.engine.block import DTYPES, Array, Block, Buffers, absent
 from heatgrid.engine.columns import writable
 from heatgrid.engine.crew import BEHIND
+from heatgrid.engine.measures.exposure import ACTS
 from heatgrid.engine.measures.layout import BOX
 from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
 from heatgrid.engine.pairs import Pairs
@@ -66,13 +67,15 @@ class Needs:
                 wanted.append("scroll_y")
         if plan.scroll:
             wanted += ["viewport_w", "viewport_h", "page_h", "scroll_y", "y", "fixed"]
-        if plan.layout:
+        if plan.gathers:
             wanted += ["viewport_w", "fixed", *BOX]
+        if plan.exposure:
+            wanted += ["viewport_w", "viewport_h", "scroll_y", "pointer"]
         if plan.posthog_cells:
             wanted += ["viewport_w", "x", "y", "fixed"]
             if plan.frame == "viewport":
                 wanted.append("scroll_y")
-        if plan.scroll or plan.frame == "viewport":
+        if plan.scroll or plan.exposure or plan.frame == "viewport":
             wanted.append("frame")
         if "moves" in plan.maps or any(rule.counts == "move" for rule in plan.rules):
             wanted.append("pointer")
@@ -118,7 +121,15 @@ class Encoder:
             self.features.code(area.name)
             if area.page is not None:
                 self.pages.code_of_raw(area.page)
-        self.funnel_codes = codes_of_steps(plan, self.kinds, self.pages, self.features)
+        self.funnel_codes = codes_of_steps(plan.funnel_steps, self.kinds, self.pages, self.features)
+        self.goal_codes = codes_of_steps(plan.goal_steps, self.kinds, self.pages, self.features)
+        if plan.exposure:
+            for kind in ACTS:
+                self.kinds.code(kind)
+            for area in plan.known_layout:
+                self.features.code(area.name)
+                if area.page is not None:
+                    self.pages.code_of_raw(area.page)
         self.has_users = ("users" in plan.distinct or plan.retention is not None) and "user" in has
         self.cohort_names = NameCodes()
         self.cohorts = Periods(plan.retention, plan.tz, self.ticks, self.cohort_names) if plan.retention else None

@@ -32,7 +32,7 @@ def layout_table(state: State) -> pa.Table:
 
     Errors: UsageError HG1530 (the plan gathers none), HG1531 (the source has no boxes).
     """
-    if not state.plan.layout:
+    if not state.plan.gathers:
         raise UsageError(
             "the plan gathers no layout", code="HG1530", where="layout", hint="layout=True in the plan, heatgrid layout"
         )

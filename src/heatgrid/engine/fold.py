@@ -12,6 +12,8 @@ from heatgrid.engine.block import Array, Block, Buffers
 from heatgrid.engine.crew import BEHIND, Crew, Member
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import RESOLVED, LateBuffer
+from heatgrid.engine.lines import lines_of
+from heatgrid.engine.measures.exposure import ACTS, Exposure
 from heatgrid.engine.measures.friction import Friction
 from heatgrid.engine.measures.funnel import Funnel
 from heatgrid.engine.measures.journeys import Journeys
@@ -71,16 +73,17 @@ class Fold:
         self.funnels = [Funnel(plan, encoder, self._ms)] if plan.funnel_steps and encoder.has_sessions else []
         self.retentions = [Retention(encoder.has_users)] if plan.retention else []
         self.scrolls = self._scrolls()
+        self.exposures = self._exposures()
         self.cells = self._cells()
         boxes = {"feature", *BOX} <= encoder.columns and self.sessions is not None
-        self.layouts = [Layout()] if plan.layout and boxes else []
+        self.layouts = [Layout()] if plan.gathers and boxes else []
         self._crew = Crew(workers or Workers())
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
         self._map_crew = [self._crew.hire(maps) for maps in self.maps]
         self._friction_crew = [self._crew.hire(friction) for friction in self.frictions]
         self._journey_crew: list[Member[Any]] = [
             *map(self._crew.hire, self.journeys), *map(self._crew.hire, self.funnels),
-            *map(self._crew.hire, self.scrolls),
+            *map(self._crew.hire, self.scrolls), *map(self._crew.hire, self.exposures),
         ]  # fmt: skip
         self._retention_crew = [self._crew.hire(measure) for measure in self.retentions]
         self._layout_crew = [self._crew.hire(measure) for measure in self.layouts]
@@ -120,6 +123,17 @@ class Fold:
             return []
         click, groupings = self.encoder.kinds.code("click"), self._groupings()
         return [Scroll(self.plan, extra, click) for extra in dict.fromkeys((groupings[0], groupings[-1]))]
+
+    def _exposures(self) -> list[Exposure]:
+        """One measure for the whole and the split: its walk over the windows is the same."""
+        e = self.encoder
+        wanted = self.plan.exposure and self.plan.known_layout and self.sessions is not None
+        if not wanted or not {"scroll_y", "viewport_h"} <= e.columns:
+            return []
+        lines = lines_of(self.plan.known_layout, e.pages.code_of_raw, e.features.code, e.has_page)
+        acts = np.array([e.kinds.code(kind) for kind in ACTS], np.int32)
+        goal = bool(self.plan.goal_steps)
+        return [Exposure(self._groupings()[-1], lines, acts, e.touch_code, self._ms, e.goal_codes, goal)]
 
     def _cells(self) -> list[PosthogCells]:
         if not self.plan.posthog_cells or not {"x", "y", "viewport_w"} <= self.encoder.columns:
@@ -284,6 +298,8 @@ class Fold:
             tables |= funnel.tables()
         for measure in self.scrolls:
             tables |= measure.tables(dims, decode)
+        for exposed in self.exposures:
+            tables |= exposed.tables(dims, decode)
         for cells in self.cells:
             tables["|".join(("posthog_cells", *cells.extra))] = cells.table(dims, decode)
         for layout in self.layouts:

@@ -37,7 +37,7 @@ def needs_of(plan: Plan, needs: Needs) -> Needs | None:
     asked = (
         plan.by, plan.every, plan.tables, plan.area_list, plan.rules, plan.transitions, plan.paths, plan.funnel_steps,
         plan.retention, plan.distinct, plan.dedupe, plan.scroll, plan.layout, plan.posthog_cells,
-        plan.exclude_users,
+        plan.exclude_users, plan.exposure,
     )  # fmt: skip
     alone = plan.maps and plan.frame == "page" and {"x", "y"} <= set(needs.names)
     if any(asked) or not alone or not set(needs.names) <= {*READ, *_UNREAD}:

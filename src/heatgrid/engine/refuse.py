@@ -69,11 +69,24 @@ def refused(state: State) -> dict[str, str]:
         out["views"] = views
     if plan.scroll and (none := unheld(state, "scroll", "viewport", "views")):
         out["scroll"] = out["attention"] = none
+    if plan.exposure and (dark := why or unheld(state, "scroll", "viewport", "views") or _pinged(state)):
+        out["exposure"] = dark
     if "moves" in plan.maps and evidence(state).moves == "none":
         out["moves"] = (
             "the source keeps no pointer moves (evidence moves=none); a source with them: --evidence moves=all"
         )
     return out
+
+
+def _pinged(state: State) -> str | None:
+    """Why pings do not tell what was in the window; rows of kind exposure do."""
+    told, kinds = evidence(state), state.tables["kinds"]
+    if told.time_quality != "ping" or "exposure" in (state.names["kind"][int(code)] for code in kinds.keys[:, 0]):
+        return None
+    return (
+        f"a row every {told.time_ms:,} ms does not tell what was in the window between (evidence "
+        f"time_quality=ping:{told.time_ms}), and no row is of kind exposure (--kind exposure=WORD)"
+    )
 
 
 def check(state: State, what: str) -> None:

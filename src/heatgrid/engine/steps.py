@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from heatgrid.engine.block import Array
 from heatgrid.engine.names import NameCodes
-from heatgrid.words.plan import Plan
+from heatgrid.words.funnel import Step
 
 
 def codes_of_steps(
-    plan: Plan, kinds: NameCodes, pages: NameCodes, features: NameCodes
+    steps_of: Sequence[Step], kinds: NameCodes, pages: NameCodes, features: NameCodes
 ) -> tuple[Array, Array, Array, Array]:
     """For each kind, page and feature the steps (bits) that a row of it may be of; last, those that any other may be.
 
@@ -19,7 +21,7 @@ def codes_of_steps(
     found = []
     rest = []
     for field, code_of in (("kind", kinds.code_of_raw), ("page", pages.code_of_raw), ("feature", features.code)):
-        wanted = [[code_of(value) for value in getattr(step, field)] for step in plan.funnel_steps]
+        wanted = [[code_of(value) for value in getattr(step, field)] for step in steps_of]
         free = sum(1 << e for e, codes in enumerate(wanted) if not codes)
         steps = np.full(max((c for codes in wanted for c in codes), default=-1) + 1, free, np.int64)
         for e, codes in enumerate(wanted):

@@ -54,6 +54,8 @@ class Result(Protocol):
     def friction(self) -> pa.Table: ...
     @property
     def scroll(self) -> pa.Table: ...
+    @property
+    def exposure(self) -> pa.Table: ...
     def scroll_of(self, show: str = ..., by: bool = ..., every: bool = ...) -> pa.Table: ...
     def scroll_picture(
         self, path: Path, *, page: str | None = ..., bucket: str | None = ..., max_height: int = ...
@@ -98,6 +100,7 @@ class Content:
     rules: pa.Table | None = None
     friction: pa.Table | None = None
     scroll: pa.Table | None = None
+    exposure: pa.Table | None = None
     scrolls: list[tuple[str, str, str]] = field(default_factory=list)
     """What is drawn of reach and attention: (what it shows, file, PNG in base64)."""
 
@@ -142,6 +145,7 @@ def write_report(
             rules=heat.rules if heat.plan.friction else None,
             friction=heat.friction if heat.plan.friction else None,
             scroll=heat.scroll if heat.plan.scroll else None,
+            exposure=heat.exposure if heat.plan.exposure else None,
             scrolls=list(_scrolls(heat, folder)) if heat.plan.scroll else [],
         )
         if content.scroll is not None:
@@ -150,7 +154,7 @@ def write_report(
         for name, journey in _journeys(heat, content.funnel):
             write_table(journey, folder / f"{name}.csv")
         for name, table in (("features", content.features), ("pages", content.pages), ("friction", content.friction),
-                            ("scroll", content.scroll)):  # fmt: skip
+                            ("scroll", content.scroll), ("exposure", content.exposure)):  # fmt: skip
             if table is not None:
                 write_table(table, folder / f"{name}.csv")
                 write_table(table, folder / f"{name}.parquet")
@@ -280,6 +284,8 @@ def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
         off.append("periods are off: --every day, week or month")
     if not plan.by:
         off.append("segments are off: --by COLUMN")
+    if not plan.exposure:
+        off.append("what was seen of features is off: --layout FILE, as heatgrid layout EVENTS -o FILE writes it")
     if not plan.area_list:
         off.append("areas are off: --areas FILE names rectangles of a page as features")
     if not plan.funnel_steps:

@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from heatgrid.outputs.report_exposure import exposure_section
 from heatgrid.outputs.report_parts import (
     funnel_section,
     level_styles,
@@ -39,6 +40,11 @@ DEFINITIONS = (
      "a height"),
     ("attention", "how long a height of the page was in the window, counted as the time"),
     ("fold", "the bottom of the first window of a view; clicks below it, of those with a point that are not fixed"),
+    ("seen", "the middle height of a feature was in the window for 150 ms in one stretch, or it was clicked"),
+    ("95 % interval", "of sessions by Wilson; of views with the number of views they are worth, as those of one "
+     "session are alike"),
+    ("underused", "seen in 200 sessions and a fifth of its page's views, and clicked, at the most, a quarter as often "
+     "as the usual feature of the page"),
     ("width bucket", "the window's width at the first event of a view that tells it; a map each, as layouts differ"),
     ("outside, invalid", "points beyond the grid; points with an empty, NaN or infinite coordinate"),
     ("withheld", "cells and rows of fewer than min_sessions sessions"),
@@ -124,6 +130,8 @@ def _body(content: Content, cmap: str) -> list[str]:
     time_name = "time" if RICH & set(content.summary.get("kinds") or {}) else "time until next event"
     if content.features is not None and content.features.num_rows:
         parts.append(usage_section(content.features, "feature", sessions, time_name))
+    if content.exposure is not None and content.exposure.num_rows:
+        parts.append(exposure_section(content.exposure))
     if content.pages is not None and content.pages.num_rows:
         parts.append(usage_section(content.pages, "page", sessions, time_name))
     if content.scroll is not None and content.scroll.num_rows:

@@ -24,6 +24,14 @@ SCROLL_FIELDS = ("views", "unseen", "growing", "clicks", "below", "seen_ms", "se
 BAND_FIELDS = ("attention_ms", "views", "sessions")
 """By how much attention changes at the band's first px; views and sessions that reach into it, no farther."""
 LAYOUT_FIELDS = ("rows",)
+SQUARES = ("clicked_clicked", "clicked_exposed", "exposed_exposed", "clicked_views")
+EXPOSURE_FIELDS = (
+    "exposed_views", "views_clicked", "clicks", "clicks_unexposed", "exposure_ms", "hover_ms", "views_hovered",
+    "sessions", "sessions_clicked", "goal_sessions", "goal_unclicked",
+    *(f"{name}_{limb}" for name in SQUARES for limb in ("low", "high")),
+)  # fmt: skip
+"""Sessions are those exposed; sums over sessions of products of their views as two limbs of 32 bits and more."""
+EXPOSURE_PAGE_FIELDS = ("views", "clicks", "sessions", "views_views_low", "views_views_high")
 TILE_SIDE = 16
 TOTALS = ("sessions", "resumed", "views")
 

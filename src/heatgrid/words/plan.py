@@ -78,7 +78,11 @@ class Plan:
     scroll : how far views reach down, and how long each band of a page was in the window, for each map's page, bucket,
         segment and period.
     posthog_cells : clicks also in the cells that PostHog keeps: x as a share of the window, y in sixteens of px.
-    layout : gather the median box of each feature (of the box_* columns), by page and width bucket.
+    layout : gather the median box of each feature (of the box_* columns), by page and width bucket; or, as a path or a
+        sequence of ``Area``, the layout that was gathered, with which ``exposure`` goes.
+    exposure : which features came into the window and for how long, and what became of it (clicks, hover, intervals),
+        by page and feature. Needs a layout known before the pass: ``layout``, else ``areas``.
+    goal : steps as of a funnel; the table of exposure says how many sessions reached one of them later.
     exclude_users : users to leave out, by name or pattern (``*@example.com``), or files of such lines.
     keep_bots : rows of known bots (by a column of agents) and of automated browsers (webdriver) are counted too.
     band : px of a band, whole: curves are counted at the first px of each.
@@ -122,7 +126,9 @@ class Plan:
     scroll: bool = False
     band: int = 16
     posthog_cells: bool = False
-    layout: bool = False
+    layout: bool | str | Sequence[Area] = False
+    exposure: bool = False
+    goal: Sequence[Any] | str = ()
     exclude_users: Sequence[str] | str = ()
     keep_bots: bool = False
 
@@ -140,6 +146,11 @@ class Plan:
         object.__setattr__(self, "areas", load_areas(self.areas))
         object.__setattr__(self, "friction", rules_of(self.friction))
         object.__setattr__(self, "funnel", load_funnel(self.funnel))
+        object.__setattr__(self, "goal", load_funnel(self.goal))
+        if not isinstance(self.layout, bool):
+            object.__setattr__(self, "layout", load_areas(self.layout) or False)
+        if self.goal or isinstance(self.layout, tuple):
+            object.__setattr__(self, "exposure", True)
         object.__setattr__(self, "kinds", {k: _names(v) for k, v in sorted((self.kinds or {}).items())})
         object.__setattr__(self, "cell", _cell(self.cell))
         object.__setattr__(self, "extent", _extent(self.extent))
@@ -211,6 +222,16 @@ class Plan:
         return PageRules(tuple(self.url_params), self.url_hosts, self.url_patterns) if self.url_rules else None
 
     @property
+    def known_layout(self) -> tuple[Area, ...]:
+        """Where features lie, as far as it is known before the pass."""
+        return self.layout if isinstance(self.layout, tuple) else self.area_list
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the layout is to be gathered."""
+        return self.layout is True
+
+    @property
     def rules(self) -> tuple[Rule, ...]:
         return rules_of(self.friction)
 
@@ -219,12 +240,20 @@ class Plan:
         assert isinstance(self.funnel, tuple)
         return self.funnel
 
+    @property
+    def goal_steps(self) -> tuple[Step, ...]:
+        assert isinstance(self.goal, tuple)
+        return self.goal
+
     def as_dict(self) -> dict[str, object]:
         """JSON-ready; two plans with the same dict count the same things."""
         data: dict[str, object] = {f.name: getattr(self, f.name) for f in fields(self)}
         data["areas"] = [area.as_dict() for area in self.area_list]
         data["friction"] = [rule.as_dict() for rule in self.rules]
         data["funnel"] = [step.as_dict() for step in self.funnel_steps]
+        data["goal"] = [step.as_dict() for step in self.goal_steps]
+        if isinstance(self.layout, tuple):
+            data["layout"] = [area.as_dict() for area in self.layout]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
 
     @classmethod
@@ -232,6 +261,8 @@ class Plan:
         known = {f.name for f in fields(cls)}
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
         values["areas"] = tuple(Area(**area) for area in data["areas"])  # type: ignore[attr-defined]
+        if isinstance(layout := data.get("layout"), (list, tuple)):
+            values["layout"] = tuple(Area(**area) for area in layout)
         values["friction"] = tuple(rule_of(rule) for rule in data["friction"])  # type: ignore[attr-defined]
         return cls(**values)  # type: ignore[arg-type]
 

@@ -1,0 +1,512 @@
+"""Exposure: which features' mid-height lines stand in the window of each tab, how long, and what became of it.
+
+The lines of a page at a width are sorted, so those in the window are a range of them; where a row moves the window two
+searches find the new range, and only lines that enter or leave are touched. Time is not handed out to lines: a run has
+a clock (ms of dwell), and a line remembers what it said when the line came in.
+
+What happens inside a view waits in entries of the view, one a feature, and is counted when the view ends, under the
+page, segment and period that the view was opened with. Sessions keep how many of their views were exposed and clicked,
+for what is counted once a session, and for the squares that intervals need.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from heatgrid.cpu import entries, histogram
+from heatgrid.cpu.ids import spread
+from heatgrid.cpu.jit import fused, tight
+from heatgrid.cpu.slots import millis
+
+R_CLOCK, R_VIEW, R_FROM, R_TO, R_TABLE, R_HOVER, R_HOVER_MS = range(7)
+RUN_FIELDS = 8
+"""ms of dwell so far; open view (-1); lines in the window [from, to) of a table (-1); feature under the pointer (-1)
+and ms there."""
+W_SCROLL, W_HEIGHT, W_WIDTH = range(3)
+WINDOW_FIELDS = 4
+"""Where the window of a run stands; 0 is an unknown size."""
+V_BASE, V_SPLIT, V_START, V_CLICKS = range(4)
+VIEW_FIELDS = 4
+"""What a view counts under: whole (-1: no view), and split by segment and period (-1: it is not)."""
+E_KEY, E_ENTERED, E_MS, E_CLICKS, E_HOVER, E_FIRST, E_POINTER, E_STATE = range(8)
+VIEW_WIDE = 3
+"""An entry of a view: feature + 1; the clock + 1 when its line came in (0: it is out); ms in the window, clicks, ms
+under the pointer; ms + 1 from the view's start to the first click (0: none); ms + 1 from there to the pointer's last
+arrival, and from the first click on, between the two (hesitation); bits, and goals of the session before it was exposed
+and before its first click (GOALS bits each)."""
+EXPOSED, CLICKED, HOVERED, KEPT = 1, 2, 4, 8
+BITS, GOALS = 4, 29
+_MASK = (1 << GOALS) - 1
+S_KEY, S_VIEWS, S_CLICKED, S_GOALS = range(4)
+SESSION_WIDE = 2
+"""An entry of a session: cell + 1, or -(base + 1); views (exposed), of these clicked, goals + 1 before (0: never)."""
+
+(C_VIEWS, C_CLICKED, C_CLICKS, C_UNEXPOSED, C_MS, C_HOVER, C_HOVERED, C_SESSIONS, C_SESSIONS_CLICKED, C_GOAL,
+ C_GOAL_UNCLICKED) = range(11)  # fmt: skip
+C_SQUARES = 11
+"""From here pairs of limbs: the sums over sessions of clicked^2, clicked * exposed, exposed^2, clicked * page views."""
+CELL_FIELDS = 24
+P_VIEWS, P_CLICKS, P_SESSIONS, P_SQUARES = range(4)
+PAGE_FIELDS = 8
+LIMB = 32
+ABSURD = 100_000.0
+"""No window is this high."""
+NEW_VIEW, VIEW_CHANGE = 1, 2
+DONE, NO_ENTRY, NO_CELL, NO_HISTOGRAM, NO_SESSION = range(5)
+
+
+@fused
+def first_from(values: Any, start: Any, stop: Any, least: Any) -> Any:
+    """The first of values[start:stop], ascending, that is not below ``least``; stop if none is."""
+    low = np.int64(start)
+    high = np.int64(stop)
+    while low < high:
+        middle = (low + high) >> 1
+        if values[np.uint64(middle)] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@fused
+def _line(v: Any, r: Any, named: Any, feature: Any, pool: Any, pool_state: Any, heads: Any) -> Any:
+    """The entry that knows when a line came into a run's window: the feature's, but of one tab where views have ids."""
+    key = np.int64(feature) + 1
+    if named:
+        entries.place(pool, pool_state, heads, v, key, VIEW_WIDE)
+        key |= (np.int64(r) + 1) << 32
+    return entries.place(pool, pool_state, heads, v, key, VIEW_WIDE)
+
+
+@fused
+def _goals_at(pool: Any, e: Any, shift: Any, goals: Any) -> None:
+    """Let an entry's state say how many goals the session had reached."""
+    at = e + np.uint64(E_STATE)
+    pool[at] = (pool[at] & ~(np.int64(_MASK) << shift)) | (min(np.int64(goals), np.int64(_MASK)) << shift)
+
+
+@fused
+def _enter(e: Any, clock: Any, goals: Any, pool: Any) -> None:
+    pool[e + np.uint64(E_ENTERED)] = clock + 1
+    if not pool[e + np.uint64(E_STATE)] & EXPOSED:
+        _goals_at(pool, e, BITS, goals)
+
+
+@fused
+def _expose(m: Any, goals: Any, pool: Any) -> None:
+    """A feature was seen, from when the session had reached so many goals; the earliest counts."""
+    state = pool[m + np.uint64(E_STATE)]
+    if not state & EXPOSED or goals < (state >> BITS) & _MASK:
+        _goals_at(pool, m, BITS, goals)
+    pool[m + np.uint64(E_STATE)] |= EXPOSED
+
+
+@fused
+def _leave(e: Any, v: Any, named: Any, feature: Any, clock: Any, least: Any, pool: Any, pool_state: Any,
+           heads: Any) -> None:  # fmt: skip
+    ms = clock - (pool[e + np.uint64(E_ENTERED)] - 1)
+    pool[e + np.uint64(E_ENTERED)] = 0
+    m = e
+    if named:
+        m = entries.place(pool, pool_state, heads, v, np.int64(feature) + 1, VIEW_WIDE)
+    pool[m + np.uint64(E_MS)] += ms
+    if ms >= least:
+        _expose(m, (pool[e + np.uint64(E_STATE)] >> BITS) & _MASK, pool)
+
+
+@tight
+def _out(
+    r: Any, named: Any, feats: Any, least: Any, runs: Any, pool: Any, pool_state: Any, heads: Any
+) -> None:  # fmt: skip
+    """A run leaves its view: its lines go out, and the pointer."""
+    v = np.uint64(runs[r, R_VIEW])
+    for j in range(np.uint64(runs[r, R_FROM]), np.uint64(runs[r, R_TO])):
+        e = _line(v, r, named, feats[j], pool, pool_state, heads)
+        _leave(e, v, named, feats[j], runs[r, R_CLOCK], least, pool, pool_state, heads)
+    runs[r, R_FROM] = 0
+    runs[r, R_TO] = 0
+    runs[r, R_TABLE] = -1
+    _point_at(np.int64(-1), r, v, runs, pool, pool_state, heads)
+
+
+@fused
+def _point_at(feature: Any, r: Any, v: Any, runs: Any, pool: Any, pool_state: Any, heads: Any) -> None:
+    """The pointer goes to a feature, or to none (-1): the time until now was the one's before."""
+    before = runs[r, R_HOVER]
+    if before >= 0 and runs[r, R_HOVER_MS] > 0:
+        e = entries.place(pool, pool_state, heads, v, before + 1, VIEW_WIDE)
+        pool[e + np.uint64(E_HOVER)] += runs[r, R_HOVER_MS]
+    runs[r, R_HOVER] = np.int64(feature)
+    runs[r, R_HOVER_MS] = 0
+
+
+@tight
+def _shift(
+    r: Any, v: Any, named: Any, start: Any, stop: Any, lines: Any, feats: Any, least: Any, goals: Any, runs: Any,
+    pool: Any, pool_state: Any, heads: Any,
+) -> None:  # fmt: skip
+    """The lines [start, stop) of a table are in the window now: those that came, and those that went."""
+    clock = runs[r, R_CLOCK]
+    a = runs[r, R_FROM]
+    b = runs[r, R_TO]
+    same = runs[r, R_TABLE] == lines
+    if same:
+        # of an interval and another one: what is before and what is behind the other
+        for j in range(a, min(b, start)):
+            e = _line(v, r, named, feats[np.uint64(j)], pool, pool_state, heads)
+            _leave(e, v, named, feats[np.uint64(j)], clock, least, pool, pool_state, heads)
+        for j in range(max(a, stop), b):
+            e = _line(v, r, named, feats[np.uint64(j)], pool, pool_state, heads)
+            _leave(e, v, named, feats[np.uint64(j)], clock, least, pool, pool_state, heads)
+        for j in range(start, min(stop, a)):
+            _enter(_line(v, r, named, feats[np.uint64(j)], pool, pool_state, heads), clock, goals, pool)
+        for j in range(max(start, b), stop):
+            _enter(_line(v, r, named, feats[np.uint64(j)], pool, pool_state, heads), clock, goals, pool)
+    else:
+        # another width: a feature whose line is in the window before and after has never left it
+        for j in range(start, stop):
+            e = _line(v, r, named, feats[np.uint64(j)], pool, pool_state, heads)
+            if pool[e + np.uint64(E_ENTERED)] > 0:
+                pool[e + np.uint64(E_STATE)] |= KEPT
+            else:
+                _enter(e, clock, goals, pool)
+        for j in range(a, b):
+            e = _line(v, r, named, feats[np.uint64(j)], pool, pool_state, heads)
+            if pool[e + np.uint64(E_STATE)] & KEPT:
+                pool[e + np.uint64(E_STATE)] &= ~np.int64(KEPT)
+            else:
+                _leave(e, v, named, feats[np.uint64(j)], clock, least, pool, pool_state, heads)
+    runs[r, R_FROM] = start
+    runs[r, R_TO] = stop
+    runs[r, R_TABLE] = lines
+
+
+@fused
+def _cell_of(table: Any, keys: Any, count: Any, base: Any, feature: Any) -> Any:
+    """The number of (base, feature), a new one if it has none; there must be room for it."""
+    key = (np.int64(base) << 32) | np.int64(feature)
+    mask = np.uint64(table.shape[0] - 1)
+    h = spread(key) & mask
+    while table[h] >= 0 and keys[np.uint64(table[h])] != key:
+        h = (h + np.uint64(1)) & mask
+    if table[h] < 0:
+        n = count[0]
+        keys[np.uint64(n)] = key
+        table[h] = np.int32(n)
+        count[0] = n + 1
+    return np.uint64(table[h])
+
+
+@fused
+def _earlier(word: Any, shift: Any, goals: Any) -> Any:
+    """A word with goals + 1 at a shift, if it has more there or nothing."""
+    half = np.int64(0xFFFFFFFF)
+    before = (word >> shift) & half
+    if before == 0 or goals + 1 < before:
+        word = (word & ~(half << shift)) | ((goals + 1) << shift)
+    return word
+
+
+@fused
+def _room(
+    v: Any, s: Any, bases: Any, view_heads: Any, heads: Any, pool: Any, pool_state: Any, keys: Any, count: Any,
+    buckets: Any, used: Any,
+) -> Any:  # fmt: skip
+    """DONE if a view of session s can end without anything growing, else what lacks."""
+    more = bases * (view_heads[v, 2] + 1)
+    if count[0] + more > keys.shape[0]:
+        return NO_CELL
+    if used[0] + 2 * more > buckets.shape[0]:
+        return NO_HISTOGRAM
+    if not entries.spare(pool, pool_state, heads, s, more, SESSION_WIDE):
+        return NO_SESSION
+    return DONE
+
+
+@tight
+def _end(
+    v: Any, s: Any, views: Any, view_heads: Any, view_pool: Any, view_state: Any, heads: Any, pool: Any,
+    pool_state: Any, table: Any, keys: Any, count: Any, fields: Any, pages: Any, directory: Any, buckets: Any,
+    used: Any,
+) -> None:  # fmt: skip
+    """Count a view, and let go of its entries."""
+    first = view_heads[v, 0]
+    size = view_heads[v, 1]
+    for b in range(2):
+        base = views[v, np.uint64(V_BASE + b)]
+        if base < 0:
+            continue
+        pages[np.uint64(base), P_VIEWS] += 1
+        pages[np.uint64(base), P_CLICKS] += views[v, V_CLICKS]
+        p = entries.place(pool, pool_state, heads, s, -base - 1, SESSION_WIDE)
+        pool[p + np.uint64(S_VIEWS)] += 1
+        if size == 0:
+            continue
+        for i in range(np.int64(1) << size):
+            e = np.uint64(first + (i << VIEW_WIDE))
+            key = view_pool[e]
+            if key == 0 or key >> 32 != 0:
+                continue
+            state = view_pool[e + np.uint64(E_STATE)]
+            ms = view_pool[e + np.uint64(E_MS)]
+            hover = view_pool[e + np.uint64(E_HOVER)]
+            if state & (EXPOSED | CLICKED | HOVERED) == 0 and ms == 0 and hover == 0:
+                continue
+            c = _cell_of(table, keys, count, base, key - 1)
+            clicks = view_pool[e + np.uint64(E_CLICKS)]
+            seen = np.int64((state & (EXPOSED | CLICKED)) != 0)
+            clicked = np.int64((state & CLICKED) != 0)
+            fields[c, C_VIEWS] += seen
+            fields[c, C_CLICKED] += clicked
+            fields[c, C_CLICKS] += clicks
+            fields[c, C_MS] += ms
+            fields[c, C_HOVER] += hover
+            fields[c, C_HOVERED] += np.int64((state & HOVERED) != 0)
+            if clicked:
+                if not state & EXPOSED:
+                    fields[c, C_UNEXPOSED] += clicks
+                histogram.add(directory, buckets, used, 2 * c, view_pool[e + np.uint64(E_FIRST)] - 1)
+                hesitation = view_pool[e + np.uint64(E_POINTER)] - 1
+                if hesitation >= 0:
+                    histogram.add(directory, buckets, used, 2 * c + np.uint64(1), hesitation)
+            if seen:
+                p = entries.place(pool, pool_state, heads, s, np.int64(c) + 1, SESSION_WIDE)
+                pool[p + np.uint64(S_VIEWS)] += 1
+                pool[p + np.uint64(S_CLICKED)] += clicked
+                told = pool[p + np.uint64(S_GOALS)]
+                if state & EXPOSED:
+                    told = _earlier(told, 32, (state >> BITS) & _MASK)
+                if clicked:
+                    told = _earlier(told, 0, (state >> (BITS + GOALS)) & _MASK)
+                pool[p + np.uint64(S_GOALS)] = told
+    entries.free(view_pool, view_state, view_heads, v, VIEW_WIDE)
+    views[v, V_BASE] = -1
+
+
+@tight
+def fold(
+    order: Any, start: Any, ready: Any, slot: Any, run: Any, view: Any, time: Any, ms_mul: Any, ms_div: Any,
+    flags: Any, kind: Any, dwell: Any, page: Any, base: Any, split: Any, feature: Any, scroll: Any, height: Any,
+    width: Any, pointer: Any, touch_code: Any, weight: Any, acts: Any, least: Any, of_kind: Any, of_page: Any,
+    of_feature: Any, rest: Any, table_of_page: Any, starts: Any, lines: Any, feats: Any, edges: Any, runs: Any,
+    windows: Any, views: Any, view_heads: Any, view_pool: Any, view_state: Any, goals: Any, heads: Any, pool: Any,
+    pool_state: Any, table: Any, keys: Any, count: Any, fields: Any, pages: Any, directory: Any, buckets: Any,
+    used: Any,
+) -> Any:  # fmt: skip
+    """Add rows order[start:ready]. Columns of length 0 are absent; scroll is as the scan leaves it, without gaps.
+
+    acts : codes of click, move, hidden and exposure. least : ms in one stretch. of_kind, of_page, of_feature, rest :
+    goals, as steps of a funnel; rest[3]: there are some. table_of_page : the first table of a page's lines, last that
+    of all other pages; a page has one for each width between edges, and one for an unknown width; starts : where a
+    table's lines begin.
+    Returns (position reached, reason to make room).
+    """
+    named = view.shape[0] > 0
+    bases = np.int64(1) + np.int64(split.shape[0] > 0)
+    for k in range(np.uint64(start), np.uint64(ready)):
+        i = np.uint64(order[k])
+        if slot[i] < 0:
+            continue
+        s = np.uint64(slot[i])
+        r = np.uint64(run[i])
+        v = np.uint64(view[i]) if named else r
+        f = flags[i]
+        code = kind[i]
+        at = scroll[i]
+        h = height[i]
+        h = h if (h > 0.0) & (h < ABSURD) else windows[r, W_HEIGHT]
+        w = width[i] if width.shape[0] else 0.0
+        w = w if (w > 0.0) & (w < np.inf) else windows[r, W_WIDTH]
+        moved = (at != windows[r, W_SCROLL]) | (h != windows[r, W_HEIGHT]) | (w != windows[r, W_WIDTH])
+        moved |= (f & VIEW_CHANGE) != 0
+        acting = (code == acts[0]) | (code == acts[1]) | (code == acts[3])
+        begin = np.int64(0)
+        end = np.int64(0)
+        lined = np.int64(-1)
+        if moved:
+            p = np.int64(page[i]) if page.shape[0] else np.int64(0)
+            if not f & NEW_VIEW:
+                p = views[v, V_BASE] >> 1
+            last = table_of_page.shape[0] - 1
+            lined = np.int64(table_of_page[np.uint64(min(p, last))])
+            e = np.int64(0)
+            while e < edges.shape[0] and edges[np.uint64(e)] <= w:
+                e += 1
+            lined += e if w > 0.0 else np.int64(edges.shape[0] + 1)
+            if h > 0.0:
+                first = starts[np.uint64(lined)]
+                behind = starts[np.uint64(lined + 1)]
+                begin = first_from(lines, first, behind, at)
+                end = first_from(lines, begin, behind, at + h)
+        if moved | acting:
+            # a line of a tab has an entry of its own where views have ids
+            more = 2 * (end - begin) + 2
+            if not entries.spare(view_pool, view_state, view_heads, v, more, VIEW_WIDE):
+                return np.int64(k), NO_ENTRY
+        ends = not named and (f & NEW_VIEW) != 0 and views[v, V_BASE] >= 0
+        if ends:
+            lacks = _room(v, s, bases, view_heads, heads, pool, pool_state, keys, count, buckets, used)
+            if lacks != DONE:
+                return np.int64(k), lacks
+
+        # from here on the row is done as a whole
+        runs[r, R_CLOCK] += dwell[i]
+        if runs[r, R_HOVER] >= 0:
+            runs[r, R_HOVER_MS] += dwell[i]
+        if rest[3]:
+            # first, so that no row is later than itself
+            steps = of_kind[np.uint64(code)] if code < of_kind.shape[0] else rest[0]
+            p = np.int64(page[i]) if page.shape[0] else np.int64(0)
+            steps &= of_page[np.uint64(p)] if page.shape[0] and p < of_page.shape[0] else rest[1]
+            g = np.int64(feature[i]) if feature.shape[0] else np.int64(-1)
+            steps &= of_feature[np.uint64(g)] if 0 <= g < of_feature.shape[0] else rest[2]
+            goals[s] += np.int64(steps != 0)
+        if f & VIEW_CHANGE:
+            if runs[r, R_VIEW] >= 0:
+                _out(r, named, feats, least, runs, view_pool, view_state, view_heads)
+            if ends:
+                _end(
+                    v, s, views, view_heads, view_pool, view_state, heads, pool, pool_state, table, keys, count,
+                    fields, pages, directory, buckets, used,
+                )  # fmt: skip
+            if f & NEW_VIEW:
+                views[v, V_BASE] = 2 * np.int64(base[i])
+                views[v, V_SPLIT] = 2 * np.int64(split[i]) + 1 if split.shape[0] else -1
+                views[v, V_START] = millis(time[i], ms_mul, ms_div)
+                views[v, V_CLICKS] = 0
+            runs[r, R_VIEW] = np.int64(v)
+        if moved:
+            _shift(
+                r, v, named, begin, end, lined, feats, least, goals[s], runs, view_pool, view_state, view_heads
+            )  # fmt: skip
+            windows[r, W_SCROLL] = at
+            windows[r, W_HEIGHT] = h
+            windows[r, W_WIDTH] = w
+        if code == acts[2]:
+            # nobody looks: what comes after is another stretch
+            for j in range(np.uint64(runs[r, R_FROM]), np.uint64(runs[r, R_TO])):
+                e = _line(v, r, named, feats[j], view_pool, view_state, view_heads)
+                _leave(
+                    e, v, named, feats[j], runs[r, R_CLOCK], least, view_pool, view_state, view_heads
+                )  # fmt: skip
+                _enter(e, runs[r, R_CLOCK], goals[s], view_pool)
+        if not acting:
+            continue
+        g = np.int64(feature[i]) if feature.shape[0] else np.int64(-1)
+        since = millis(time[i], ms_mul, ms_div) - views[v, V_START]
+        if code == acts[0]:
+            n = weight[i] if weight.shape[0] else np.int64(1)
+            views[v, V_CLICKS] += n
+            if g >= 0:
+                e = entries.place(view_pool, view_state, view_heads, v, g + 1, VIEW_WIDE)
+                view_pool[e + np.uint64(E_CLICKS)] += n
+                if not view_pool[e + np.uint64(E_STATE)] & CLICKED:
+                    view_pool[e + np.uint64(E_STATE)] |= CLICKED
+                    view_pool[e + np.uint64(E_FIRST)] = since + 1
+                    arrived = view_pool[e + np.uint64(E_POINTER)]
+                    view_pool[e + np.uint64(E_POINTER)] = since + 1 - arrived + 1 if arrived > 0 else 0
+                    _goals_at(view_pool, e, BITS + GOALS, goals[s])
+        elif code == acts[3]:
+            if g >= 0:
+                inside = _line(v, r, named, g, view_pool, view_state, view_heads)
+                e = entries.place(view_pool, view_state, view_heads, v, g + 1, VIEW_WIDE)
+                before = np.int64(goals[s])
+                if view_pool[inside + np.uint64(E_ENTERED)] > 0:
+                    # dated from when its line came in, as a stretch is
+                    before = (view_pool[inside + np.uint64(E_STATE)] >> BITS) & _MASK
+                _expose(e, before, view_pool)
+            continue
+        if g != runs[r, R_HOVER] and not (pointer.shape[0] and pointer[i] == touch_code):
+            _point_at(g, r, v, runs, view_pool, view_state, view_heads)
+            if g >= 0:
+                e = entries.place(view_pool, view_state, view_heads, v, g + 1, VIEW_WIDE)
+                view_pool[e + np.uint64(E_STATE)] |= HOVERED
+                if not view_pool[e + np.uint64(E_STATE)] & CLICKED:
+                    view_pool[e + np.uint64(E_POINTER)] = since + 1
+    return np.int64(ready), DONE
+
+
+@tight
+def leave(
+    closing: Any, named: Any, feats: Any, least: Any, runs: Any, windows: Any, pool: Any, pool_state: Any, heads: Any
+) -> None:  # fmt: skip
+    """Closing runs: their lines go out, and the next run in their place knows no window."""
+    for n in range(closing.shape[0]):
+        r = np.uint64(closing[n])
+        if runs[r, R_VIEW] >= 0:
+            _out(r, named, feats, least, runs, pool, pool_state, heads)
+        runs[r, R_CLOCK] = 0
+        runs[r, R_VIEW] = -1
+        windows[r, W_SCROLL] = 0.0
+        windows[r, W_HEIGHT] = 0.0
+        windows[r, W_WIDTH] = 0.0
+
+
+@tight
+def close_views(
+    closing: Any, at: Any, owners: Any, bases: Any, views: Any, view_heads: Any, view_pool: Any, view_state: Any,
+    heads: Any, pool: Any, pool_state: Any, table: Any, keys: Any, count: Any, fields: Any, pages: Any,
+    directory: Any, buckets: Any, used: Any,
+) -> Any:  # fmt: skip
+    """Closing views end, of the sessions `owners`. Returns (position reached, reason to make room)."""
+    for n in range(at, closing.shape[0]):
+        v = np.uint64(closing[n])
+        if views[v, V_BASE] < 0:
+            continue
+        s = np.uint64(owners[n])
+        lacks = _room(v, s, bases, view_heads, heads, pool, pool_state, keys, count, buckets, used)
+        if lacks != DONE:
+            return n, lacks
+        _end(
+            v, s, views, view_heads, view_pool, view_state, heads, pool, pool_state, table, keys, count, fields, pages,
+            directory, buckets, used,
+        )  # fmt: skip
+    return closing.shape[0], DONE
+
+
+@fused
+def _limbs(row: Any, at: Any, amount: Any) -> None:
+    row[at] += amount & ((np.int64(1) << LIMB) - 1)
+    row[at + 1] += amount >> LIMB
+
+
+@tight
+def close(
+    closing: Any, goals: Any, heads: Any, pool: Any, pool_state: Any, keys: Any, fields: Any, pages: Any
+) -> None:  # fmt: skip
+    """Closing sessions, whose views have ended: what is counted once a session, and the squares."""
+    for n in range(closing.shape[0]):
+        s = np.uint64(closing[n])
+        total = np.int64(goals[s])
+        goals[s] = 0
+        first = heads[s, 0]
+        for i in range((np.int64(1) << heads[s, 1]) if heads[s, 1] > 0 else 0):
+            e = np.uint64(first + (i << SESSION_WIDE))
+            key = pool[e]
+            if key == 0:
+                continue
+            seen = pool[e + np.uint64(S_VIEWS)]
+            if key < 0:
+                row = pages[np.uint64(-key - 1)]
+                row[P_SESSIONS] += 1
+                _limbs(row, P_SQUARES, seen * seen)
+                continue
+            row = fields[np.uint64(key - 1)]
+            clicked = pool[e + np.uint64(S_CLICKED)]
+            told = pool[e + np.uint64(S_GOALS)]
+            row[C_SESSIONS] += 1
+            _limbs(row, C_SQUARES + 4, seen * seen)
+            if clicked > 0:
+                row[C_SESSIONS_CLICKED] += 1
+                base = keys[np.uint64(key - 1)] >> 32
+                whole = entries.place(pool, pool_state, heads, s, -base - 1, SESSION_WIDE)
+                _limbs(row, C_SQUARES, clicked * clicked)
+                _limbs(row, C_SQUARES + 2, clicked * seen)
+                _limbs(row, C_SQUARES + 6, clicked * pool[whole + np.uint64(S_VIEWS)])
+                row[C_GOAL] += np.int64(total > (told & 0xFFFFFFFF) - 1)
+            else:
+                row[C_GOAL_UNCLICKED] += np.int64(total > (told >> 32) - 1)
+        entries.free(pool, pool_state, heads, s, SESSION_WIDE)

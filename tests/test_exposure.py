@@ -1,0 +1,261 @@
+"""Exposure, clicks, hover and goals of features against an oracle in plain Python; laws; the demo's planted ones."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import heatgrid as hg
+from answers import groupings, run_engine
+from heatgrid.engine.memory import Room
+from heatgrid.states.store import to_bytes
+from heatgrid.words.areas import Area
+from oracle import exposure as oracle
+from oracle import sessions
+from strategies import T0, TICKS, Input
+
+FOUND = [Phase.explicit, Phase.reuse, Phase.generate]
+EXAMPLES = settings(max_examples=120, deadline=None, phases=FOUND, suppress_health_check=list(HealthCheck))
+BLOCKS = st.sampled_from((1, 2, 3, 7, 131_072))
+LAYOUT = [
+    {"name": "F", "x0": 0, "x1": 10, "y0": 0, "y1": 100},
+    {"name": "G", "x0": 0, "x1": 10, "y0": 90, "y1": 110, "page": "/a"},
+    {"name": "H", "x0": 0, "x1": 10, "y0": 200, "y1": 400.5, "page": "/a", "max_width": 1000},
+    {"name": "H", "x0": 0, "x1": 10, "y0": 900, "y1": 1000, "page": "/a", "min_width": 1000},
+    {"name": "H", "x0": 0, "x1": 10, "y0": 100, "y1": 100, "page": "/a"},
+    {"name": "I", "x0": 0, "x1": 10, "y0": 155, "y1": 165, "page": "/b", "min_width": 600, "max_width": 1000},
+    {"name": "I", "x0": 0, "x1": 10, "y0": 155, "y1": 175, "page": "/b"},
+    {"name": "J", "x0": 0, "x1": 10, "y0": 160, "y1": 160},
+    {"name": "F", "x0": 0, "x1": 10, "y0": 120, "y1": 140, "page": "/b"},
+    {"name": "K", "x0": 0, "x1": 10, "y0": 40, "y1": 60, "page": "(none)"},
+    {"name": "L", "x0": 0, "x1": 10, "y0": 40, "y1": 60, "page": "(all)"},
+]
+GOALS = ((), ({"kind": ("input",)},), ({"kind": ("pageview",), "page": ("/b",)}, {"feature": ("G",)}))
+
+
+@st.composite
+def visits(draw, ids=("session", "session", "session", "user"), most=60) -> Input:
+    """Sessions that scroll, resize, hide, hover and click, in two tabs, with pages that change without a pageview."""
+    rng = draw(st.randoms(use_true_random=False))
+    unit = draw(st.sampled_from(("ms", "us", "s", "ns")))
+    owner = draw(st.sampled_from(ids))
+    extras = (
+        "viewport_w",
+        "viewport_w",
+        "tab",
+        "tab",
+        "view",
+        "device",
+        "count",
+        "event_id",
+        "pointer",
+        "frame",
+    )
+    columns = {"time", owner, "kind", "scroll_y", "viewport_h", "feature", "page"}
+    columns |= {*draw(st.lists(st.sampled_from(extras), max_size=8))}
+    columns -= set(draw(st.sampled_from(((), (), ("page",), ("feature",)))))
+    kinds = draw(st.sampled_from((
+        ("scroll", "scroll", "click", "click", "move", "move", "pageview", "hidden", "visible", "exposure", "input"),
+        ("move", "move", "move", "click", "scroll", "focus"),
+        ("scroll", "scroll", "hidden", "focus", "click"),
+        ("click", "pageview", "input"),
+    )))  # fmt: skip
+    tops = draw(
+        st.sampled_from(((0.0, 0.0, 50.0, 51.0, 100.0, 160.0, 300.0), (0.0, -30.0, 1e300, 49.75), (0.0, 900.0)))
+    )
+    heights = draw(st.sampled_from(((100.0,), (100.0, 99.5, 50.0), (0.0, -4.0, 1e5, 99_999.0, 60.0, None))))
+    gaps = draw(st.sampled_from(((0, 1, 149, 150, 151, 500), (0, 0, 7, 30_001), (75, 75, 1000), (149, 1), (0, 150))))
+    nothing = draw(st.sampled_from((0.0, 0.2, 0.6)))
+    rows, now = [], T0 * 1000
+
+    def maybe(value):
+        return None if rng.random() < nothing else value
+
+    for _ in range(draw(st.sampled_from((1, 5, 20, most)))):
+        now += rng.choice(gaps)
+        row = {"time": now * TICKS[unit] // 1000, owner: rng.choice(("s1", "s1", "s1", "s2", "s3"))}
+        row |= {"kind": rng.choice(kinds), "page": rng.choice(("/a", "/a", "/a", "/b", "/c", None))}
+        row |= {"scroll_y": maybe(rng.choice(tops)), "viewport_h": maybe(rng.choice(heights))}
+        row |= {
+            "feature": rng.choice(("F", "F", "G", "H", "I", "Z", None)),
+            "pointer": rng.choice(("touch", "mouse", None)),
+        }
+        row |= {"viewport_w": maybe(rng.choice((500.0, 700.0, 999.5, 1000.0, 1440.0, 0.0, float("nan"))))}
+        row |= {"tab": rng.choice(("t1", "t1", "t2", None)), "count": rng.choice((1, 1, 3))}
+        row |= {"view": rng.choice(("v1", "v1", "v2", None)), "device": rng.choice(("phone", "desk", None))}
+        row |= {"event_id": f"e{rng.randrange(60)}", "frame": rng.choice(("page", "element", None))}
+        rows.append({name: row[name] for name in columns})
+    if draw(st.booleans()) and len(rows) > 1:
+        rows.insert(rng.randrange(len(rows)), rows.pop(rng.randrange(len(rows))))
+    cut = rng.randint(0, len(rows))
+    return Input([rows[:cut], rows[cut:]], tuple(sorted(columns)), unit, "double", "double")
+
+
+@st.composite
+def fields_for(draw, data) -> dict:
+    layout = draw(st.lists(st.sampled_from(LAYOUT), unique_by=id, min_size=1)) if draw(st.booleans()) else LAYOUT
+    return {
+        "layout": layout,
+        "goal": draw(st.sampled_from(GOALS)),
+        "by": ("device",) if "device" in data.columns and draw(st.booleans()) else (),
+        "every": draw(st.sampled_from((None, "hour"))),
+        "session_gap": draw(st.sampled_from((None, 29_999, 1_800_000))),
+        "idle_ms": draw(st.sampled_from((30_000, 100, 0))),
+        "maps": (),
+        "tables": (),
+    }
+
+
+def run(data, fields, shape=None, **options):
+    return run_engine(data, fields | {"layout": [Area(**area) for area in fields["layout"]]}, shape, **options)
+
+
+def want(data, fields) -> dict:
+    plain = {name: value for name, value in fields.items() if name not in ("layout", "goal")}
+    result = sessions.resolve(data.files, plain, unit=data.unit, columns=data.columns)
+    plan, layout = result["plan"], fields["layout"]
+    if "viewport_w" not in data.columns and any("min_width" in a or "max_width" in a for a in layout):
+        return {}
+    whole = {(False, False), (bool(plan["by"]), bool(plan["every"]))}
+    return {
+        (by, every): oracle.table(result, layout, plan["by"] if by else (), every, fields["goal"])
+        for by, every in groupings(plan) if (by, every) in whole
+    }  # fmt: skip
+
+
+def got(heat) -> dict:
+    plan = {"by": heat.plan.by, "every": heat.plan.every}
+    whole = {(False, False), (bool(plan["by"]), bool(plan["every"]))}
+    tables = {}
+    for by, every in groupings(plan):
+        if (by, every) not in whole:
+            continue
+        table = heat.exposure_of(by, every)
+        keys = table.column_names[: table.column_names.index("page_views")]
+        tables[by, every] = {}
+        for row in table.to_pylist():
+            page, feature, *rest = (row[name] for name in keys)
+            assert (page, *rest, feature) not in tables[by, every]
+            tables[by, every][page, *rest, feature] = {k: v for k, v in row.items() if k not in keys}
+    return tables
+
+
+def differ(wanted, found) -> list[str]:
+    """Counts exactly; rates to twelve digits."""
+    out = []
+    for grouping, rows in wanted.items():
+        for key in {*rows, *found[grouping]}:
+            a, b = rows.get(key), found[grouping].get(key)
+            if a is None or b is None:
+                out.append(f"{grouping} {key}: oracle {a}, engine {b}")
+                continue
+            for name, value in b.items():
+                same = value == a[name]
+                if isinstance(value, float) and isinstance(a[name], float):
+                    same = math.isclose(value, a[name], rel_tol=1e-9, abs_tol=1e-12)
+                if not same:
+                    out.append(f"{grouping} {key} {name}: oracle {a[name]}, engine {value}")
+    return sorted(out)
+
+
+def agree(data, fields, shape=None, **options):
+    heat = run(data, fields, shape, **options)
+    heat.ledger.check()
+    wanted = want(data, fields)
+    if not wanted:
+        assert "viewport_w" in heat.refused["exposure"]
+        return heat
+    assert differ(wanted, got(heat)) == []
+    return heat
+
+
+@EXAMPLES
+@given(
+    data=visits(), more=st.data(), order=st.sampled_from(("auto", "auto", "any")), block_rows=BLOCKS,
+    threads=st.sampled_from((1, 2)), max_open=st.sampled_from((1, 2, 262_144)),
+)  # fmt: skip
+def test_every_column_says_what_the_oracle_says(data, more, order, block_rows, threads, max_open):
+    fields = more.draw(fields_for(data))
+    agree(data, fields, order=order, block_rows=block_rows, threads=threads, max_open=max_open)
+
+
+def crowd(seed, people=450) -> Input:
+    """As many sessions as intervals and medians need, some with many views; nobody clicks O."""
+    rng = random.Random(seed)
+    rows = []
+    for person in range(people):
+        now = T0 * 1000 + rng.randrange(3_600_000)
+        for _ in range(rng.choice((1, 1, 2, 6))):
+            page = rng.choice(("/a", "/a", "/a", "/b"))
+            kinds = rng.choices(("scroll", "click", "click", "move", "input", "hidden"), k=rng.randrange(8))
+            for kind in ("pageview", *kinds):
+                row = {"time": now, "session": f"s{person}", "page": page, "kind": kind, "viewport_h": 100.0}
+                row |= {"scroll_y": rng.choice((0.0, 0.0, 60.0, 100.0)), "feature": rng.choice("FFGMMNNHJ")}
+                rows.append(row | {"viewport_w": 700.0, "device": rng.choice(("phone", "desk"))})
+                now += rng.choice((10, 149, 200, 3000))
+    rows.sort(key=lambda row: row["time"])
+    return Input([rows], tuple(sorted(rows[0])), "ms", "double", "double")
+
+
+MANY = [*LAYOUT, *({"name": n, "x0": 0, "x1": 1, "y0": 20, "y1": 40, "page": "/a"} for n in "MNO")]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_intervals_medians_and_the_rule_of_the_underused_of_a_crowd(seed):
+    data = crowd(seed)
+    fields = {"layout": MANY, "goal": ({"kind": ("input",)},), "by": ("device",), "maps": (), "tables": ()}
+    rows = agree(data, fields).exposure.to_pylist()
+    assert {row["underused"] for row in rows} == {True, False, None}
+    assert {row["small"] for row in rows} >= {None}
+    assert all(row["ctr_low"] <= row["ctr"] <= row["ctr_high"] for row in rows if row["ctr"])
+
+
+# ---- laws -----------------------------------------------------------------------------------------------------------
+
+
+@settings(EXAMPLES, max_examples=40)
+@given(data=visits(), more=st.data(), parts=st.integers(2, 3))
+def test_parts_of_the_sessions_add_up_and_every_lane_gives_the_same_bytes(data, more, parts):
+    fields = more.draw(fields_for(data)) | {"session_gap": None}
+    owner = next(name for name in ("session", "user") if name in data.columns)
+    whole = run(data, fields)
+    assert to_bytes(whole.state) == to_bytes(run(data, fields, order="any", block_rows=5).state)
+    assert to_bytes(whole.state) == to_bytes(run(data, fields, block_rows=3, threads=1, max_open=1).state)
+    spilled = run(data, fields, order="any", room=Room(rows=1, leaf_rows=3, batch_rows=8, parts=2))
+    assert to_bytes(whole.state) == to_bytes(spilled.state)
+
+    def owner_of(row):
+        return row[owner], row.get("tab") if owner == "user" else None
+
+    who = sorted({owner_of(row) for rows in data.files for row in rows}, key=repr)
+    pieces = []
+    for part in range(parts):
+        files = [[row for row in rows if owner_of(row) in who[part::parts]] for rows in data.files]
+        pieces.append(run(replace(data, files=files), fields))
+        pieces[-1].state.inputs = []
+    assert got(hg.merge(pieces)) == got(whole)
+
+
+SUMS = ("exposed_views", "views_clicked", "clicks", "clicks_unexposed", "exposure_ms", "hover_ms", "views_hovered")
+
+
+@settings(EXAMPLES, max_examples=40)
+@given(data=visits(), more=st.data())
+def test_segments_leave_the_total_as_it_is_and_add_up_to_it(data, more):
+    data = replace(data, columns=tuple(sorted({*data.columns, "device"})))
+    fields = more.draw(fields_for(data)) | {"by": ("device",)}
+    split = run(data, fields)
+    bare = run(data, fields | {"by": (), "every": None})
+    assert split.exposure.equals(bare.exposure)
+    for name in SUMS:
+        every = fields["every"] is not None
+        assert sum(split.exposure_of(True, every)[name].to_pylist()) == sum(bare.exposure[name].to_pylist())
+    for row in bare.exposure.to_pylist():
+        assert row["views_clicked"] <= row["exposed_views"] <= row["page_views"]
+        assert row["sessions_clicked"] <= row["exposed_sessions"] <= row["page_sessions"]
+        assert row["clicks_unexposed"] <= row["clicks"]
