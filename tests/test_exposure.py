@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import heatgrid as hg
 from answers import groupings, run_engine
+from heatgrid.cli import main
+from heatgrid.demo.generate import write
+from heatgrid.demo.site import DEAD_BUTTON, UNUSED_FEATURE
 from heatgrid.engine.memory import Room
 from heatgrid.states.store import to_bytes
-from heatgrid.words.areas import Area
+from heatgrid.words.areas import Area, load_areas
+from heatgrid.words.errors import UsageError
 from oracle import exposure as oracle
 from oracle import sessions
 from strategies import T0, TICKS, Input
@@ -25,13 +31,14 @@ BLOCKS = st.sampled_from((1, 2, 3, 7, 131_072))
 LAYOUT = [
     {"name": "F", "x0": 0, "x1": 10, "y0": 0, "y1": 100},
     {"name": "G", "x0": 0, "x1": 10, "y0": 90, "y1": 110, "page": "/a"},
-    {"name": "H", "x0": 0, "x1": 10, "y0": 200, "y1": 400.5, "page": "/a", "max_width": 1000},
-    {"name": "H", "x0": 0, "x1": 10, "y0": 900, "y1": 1000, "page": "/a", "min_width": 1000},
     {"name": "H", "x0": 0, "x1": 10, "y0": 100, "y1": 100, "page": "/a"},
-    {"name": "I", "x0": 0, "x1": 10, "y0": 155, "y1": 165, "page": "/b", "min_width": 600, "max_width": 1000},
+    {"name": "H", "x0": 0, "x1": 10, "y0": 200, "y1": 400.5, "page": "/a", "max_width": 1000},
+    {"name": "H", "x0": 0, "x1": 10, "y0": 40, "y1": 60, "page": "/a", "min_width": 1000},
     {"name": "I", "x0": 0, "x1": 10, "y0": 155, "y1": 175, "page": "/b"},
+    {"name": "I", "x0": 0, "x1": 10, "y0": 55, "y1": 65, "page": "/b", "min_width": 600, "max_width": 1000},
     {"name": "J", "x0": 0, "x1": 10, "y0": 160, "y1": 160},
     {"name": "F", "x0": 0, "x1": 10, "y0": 120, "y1": 140, "page": "/b"},
+    {"name": "F", "x0": 0, "x1": 10, "y0": 10, "y1": 10, "max_width": 1000},
     {"name": "K", "x0": 0, "x1": 10, "y0": 40, "y1": 60, "page": "(none)"},
     {"name": "L", "x0": 0, "x1": 10, "y0": 40, "y1": 60, "page": "(all)"},
 ]
@@ -259,3 +266,188 @@ def test_segments_leave_the_total_as_it_is_and_add_up_to_it(data, more):
         assert row["views_clicked"] <= row["exposed_views"] <= row["page_views"]
         assert row["sessions_clicked"] <= row["exposed_sessions"] <= row["page_sessions"]
         assert row["clicks_unexposed"] <= row["clicks"]
+
+
+# ---- single cases ---------------------------------------------------------------------------------------------------
+
+
+def seen(*rows, layout=None, columns=(), **fields):
+    """Rows (ms, kind, more) of one session with a window of 100 px on /a; F has its line at 50, G (/a only) at 100."""
+    made = []
+    for ms, kind, more in rows:
+        row = {"time": T0 * 1000 + ms, "session": "s", "page": "/a", "kind": kind, "scroll_y": 0.0}
+        made.append(row | {"viewport_h": 100.0, "feature": None} | more)
+    names = sorted({*columns, *(name for row in made for name in row)})
+    data = Input([[{name: row.get(name) for name in names} for row in made]], tuple(names), "ms", "double", "double")
+    heat = agree(data, {"layout": layout or LAYOUT[:2], "goal": (), "maps": (), "tables": (), **fields})
+    return {row["feature"]: row for row in heat.exposure.to_pylist() if row["page"] == "/a"}
+
+
+def test_a_stretch_is_cut_by_a_hidden_page_and_by_a_scroll_away():
+    split = seen((0, "pageview", {}), (149, "hidden", {}), (9000, "visible", {}), (9149, "focus", {}))
+    assert (split["F"]["exposed_views"], split["F"]["exposure_ms"]) == (0, 298)
+    one = seen((0, "pageview", {}), (149, "focus", {}), (150, "focus", {}))
+    assert (one["F"]["exposed_views"], one["F"]["exposure_ms"]) == (1, 150)
+    away = seen((0, "pageview", {}), (100, "scroll", {"scroll_y": 60.0}), (200, "scroll", {}), (249, "hidden", {}))
+    assert (away["F"]["exposed_views"], away["F"]["exposure_ms"]) == (0, 149)
+    # the line at 100 is below a window of [0, 100), and came in with the scroll
+    assert (away["G"]["exposed_views"], away["G"]["exposure_ms"]) == (0, 100)
+
+
+def test_a_feature_that_stays_in_the_window_when_it_is_resized_has_never_left_it():
+    layout = [
+        {"name": "F", "x0": 0, "x1": 1, "y0": 0, "y1": 20, "max_width": 1000},
+        {"name": "F", "x0": 0, "x1": 1, "y0": 60, "y1": 80, "min_width": 1000},
+    ]
+    wide, narrow = {"viewport_w": 1200.0}, {"viewport_w": 600.0}
+    rows = seen((0, "pageview", wide), (100, "resize", narrow), (200, "focus", narrow), layout=layout)
+    assert (rows["F"]["exposed_views"], rows["F"]["exposure_ms"]) == (1, 200)
+
+
+def test_hesitation_is_from_the_last_arrival_to_the_first_click_and_fingers_have_none():
+    on_f, on_g = {"feature": "F", "pointer": "mouse"}, {"feature": "G", "pointer": "mouse"}
+    finger = {"feature": "F", "pointer": "Touch"}
+    rows = seen(
+        (0, "pageview", {}), (10, "move", on_f), (20, "move", on_g), (50, "move", on_f), (60, "move", on_f),
+        (90, "click", on_f), (95, "move", on_g), (99, "move", on_f), (120, "click", on_f),
+    )  # fmt: skip
+    told = ("first_click_ms", "hesitation_ms", "hover_ms", "clicks", "views_hovered", "engagement")
+    assert [rows["F"][name] for name in told] == [90, 40, 76, 2, 1, None]
+    rows = seen((0, "pageview", {}), (10, "move", finger), (90, "click", finger), (200, "click", finger))
+    assert [rows["F"][name] for name in told] == [90, None, 0, 2, 0, None]
+
+
+def test_a_goal_counts_for_those_that_clicked_before_it():
+    goal = {"goal": ({"kind": ("input",)},)}
+    later = seen((0, "pageview", {}), (10, "click", {"feature": "F"}), (10, "input", {}), **goal)
+    assert later["F"]["goal_sessions"] == 1
+    earlier = seen((0, "pageview", {}), (10, "input", {}), (10, "click", {"feature": "F"}), **goal)
+    assert earlier["F"]["goal_sessions"] == 0
+    goal = {"goal": ({"feature": ("F",)},)}
+    itself = seen((0, "pageview", {}), (10, "click", {"feature": "F"}), **goal)
+    assert itself["F"]["goal_sessions"] == 0
+    unclicked = seen((0, "pageview", {}), (200, "click", {"feature": "Z"}), goal=({"feature": ("Z",)},))
+    assert (unclicked["F"]["unclicked_sessions"], unclicked["F"]["unclicked_goal_sessions"]) == (1, 1)
+
+
+def rows_of(n=2, **more):
+    made = {
+        "time": [T0 * 1000 + 1000 * i for i in range(n)], "session": ["s"] * n, "page": ["/a"] * n,
+        "kind": ["pageview", *["click"] * (n - 1)], "feature": [None, *["F"] * (n - 1)],
+        "scroll_y": [0.0] * n, "viewport_h": [100.0] * n, "viewport_w": [700.0] * n,
+    }  # fmt: skip
+    return made | more
+
+
+AREAS = [Area(**area) for area in LAYOUT[:2]]
+
+
+def test_what_lacks_is_named_and_the_rest_goes_on():
+    cases = [
+        ({"exposure": True}, {}, {}, "--layout FILE"),
+        ({"layout": AREAS}, {"scroll_y": None}, {}, "--map scroll_y=COLUMN"),
+        ({"layout": [replace(AREAS[0], min_width=600)]}, {"viewport_w": None}, {}, "--map viewport_w=COLUMN"),
+        ({"layout": AREAS}, {"session": None}, {}, "--map session=COLUMN"),
+        ({"layout": AREAS}, {}, {"time_quality": "flush:5000"}, "time_quality=flush"),
+        ({"layout": AREAS}, {}, {"time_quality": "ping:5000"}, "exposure=WORD"),
+        ({"layout": AREAS}, {}, {"has": "viewport,views"}, "declares no scroll"),
+    ]  # fmt: skip
+    for plan, changed, evidence, told in cases:
+        data = {name: values for name, values in (rows_of() | changed).items() if values is not None}
+        heat = hg.run(hg.read(data, evidence=evidence), **plan)
+        assert told in heat.refused["exposure"], told
+        assert any("exposure" in line and told in line for line in heat.refusals())
+        assert heat.exposure.num_rows == 0
+        assert "ctr" in heat.exposure.column_names
+        assert heat.features["clicks"].to_pylist() == [1]
+    with pytest.raises(UsageError) as caught:
+        _ = hg.run(rows_of()).exposure
+    assert caught.value.code == "HG1550"
+    with pytest.raises(UsageError) as caught:
+        hg.run(rows_of(), layout=AREAS, by=["page"], every="day").exposure_of(True, False)
+    assert caught.value.code == "HG1551"
+
+
+def test_what_the_source_says_of_its_moves_and_its_rows_of_exposure():
+    hover = ("hover_ms", "views_hovered", "engagement", "hesitation_ms")
+    heat = hg.run(hg.read(rows_of(), evidence={"moves": "rest:500"}), layout=AREAS)
+    assert all(heat.exposure[name].null_count == heat.exposure.num_rows for name in hover)
+    data = rows_of(3, kind=["pageview", "exposure", "click"])
+    heat = hg.run(hg.read(data, evidence={"time_quality": "ping:1000"}), layout=AREAS)
+    row = next(row for row in heat.exposure.to_pylist() if row["feature"] == "F")
+    assert (row["exposed_views"], row["exposure_ms"], row["first_click_ms"]) == (1, None, None)
+
+
+def test_rows_of_few_sessions_are_withheld_and_states_keep_the_plan(tmp_path):
+    data = crowd(3, 60)
+    fields = {"layout": [Area(**area) for area in MANY], "maps": (), "tables": (), "min_sessions": 20}
+    fields["goal"] = ("input", "/b")
+    heat = run_engine(data, fields)
+    whole = run_engine(data, fields | {"min_sessions": 0})
+    assert 0 < heat.exposure.num_rows < whole.exposure.num_rows
+    assert min(heat.exposure["exposed_sessions"].to_pylist()) >= 20
+    heat.save(tmp_path / "x.heat")
+    again = hg.load(tmp_path / "x.heat")
+    assert again.plan == heat.plan
+    assert again.plan.hash() == heat.plan.hash()
+    assert again.exposure.equals(heat.exposure)
+
+
+def test_flagged_clicks_are_columns_where_the_plan_has_rules():
+    data = rows_of(9, time=[T0 * 1000 + i for i in range(9)], x=[1.0] * 9, y=[1.0] * 9)
+    heat = hg.run(data, layout=AREAS, friction=("rage", "error"), by=["page"])
+    for table in (heat.exposure, heat.exposure_of()):
+        told = {row["feature"]: (row["rage"], row["error"]) for row in table.to_pylist()}
+        assert told == {"F": (1, None)}
+
+
+# ---- the demo, end to end -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dump(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dump") / "events.parquet"
+    write(path, 400_000, sessions=10_000, seed=5)
+    return path
+
+
+def test_layout_then_features_on_the_demo(dump, tmp_path, capfd):
+    layout = str(tmp_path / "layout.csv")
+    assert main(["layout", str(dump), "-q", "-o", layout]) == 0
+    found = {(area.name, area.page): area for area in load_areas(layout)}
+    assert len(found) == 24 * 12
+    words = ["features", str(dump), "-q", "--layout", layout, "--goal", "pageview:/checkout"]
+    assert main([*words, "--rule", "rage", "-o", str(tmp_path / "f.parquet")]) == 0
+    rows = {(row["page"], row["feature"]): row for row in pq.read_table(tmp_path / "f.parquet").to_pylist()}
+    unused = rows["/settings", UNUSED_FEATURE]
+    assert unused["exposed_sessions"] > 30
+    assert (unused["clicks"], unused["ctr"]) == (0, 0.0)
+    dead = rows["/checkout", DEAD_BUTTON]
+    others = [row for (page, _), row in rows.items() if page == "/checkout"]
+    assert dead["recurrence"] == max(row["recurrence"] or 0 for row in others) > 5
+    assert dead["rage"] == max(row["rage"] for row in rows.values()) > 0
+    assert any(row["underused"] for row in rows.values())
+    capfd.readouterr()
+    assert main(words) == 0
+    told = capfd.readouterr().out
+    line = next(line for line in told.splitlines() if UNUSED_FEATURE in line)
+    assert "0.0 % (0.0-" in line
+    assert "goal_rate" in told.splitlines()[0]
+    for suffix in ("csv", "arrow", "json", "npz"):
+        assert main([*words, "-o", str(tmp_path / f"f.{suffix}")]) == 0
+    assert main([*words, "--show", "usage", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["columns"][:2] == ["feature", "events"]
+    assert main(["report", str(dump), "-q", "--layout", layout, "--maps", "clicks", "-o", str(tmp_path / "r")]) == 0
+    page = (tmp_path / "r" / "index.html").read_text()
+    assert 'id="exposure"' in page
+    assert "underused</span>" in page
+    assert (tmp_path / "r" / "exposure.csv").is_file()
+
+
+def test_the_same_in_the_order_of_the_file_and_in_none(dump):
+    events = pq.read_table(dump)
+    layout = [Area("nav.home", 0, 1, 12, 52), Area("home.customers", 0, 1, 900, 940, page="/")]
+    whole = hg.run(dump, layout=layout, maps=(), every="week")
+    parted = hg.run(events, layout=layout, maps=(), every="week", order="any", threads=1)
+    whole.state.inputs = parted.state.inputs = []
+    assert to_bytes(whole.state) == to_bytes(parted.state)
