@@ -18,12 +18,13 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @fused
-def spare(pool: Any, pool_state: Any, heads: Any, s: Any, more: Any, wide: Any) -> Any:
-    """Whether so many entries can be added to those of s without growing the pool, however often they move."""
+def spare(pool: Any, pool_state: Any, heads: Any, s: Any, more: Any, wide: Any, words: Any) -> Any:
+    """Whether so many entries can be added to those of s, however often they move, and so many words be taken, without
+    growing the pool."""
     size = max(heads[s, 1], np.int64(SMALLEST))
     while (heads[s, 2] + more) * 4 > np.int64(3) << size:
         size += 1
-    return pool_state[0] + (np.int64(4) << (size + wide)) <= pool.shape[0]
+    return pool_state[0] + words + (np.int64(4) << (size + wide)) <= pool.shape[0]
 
 
 @tight

@@ -45,6 +45,7 @@ class Exposure:
         self._count = np.zeros(1, np.int64)
         self._fields = np.zeros((4096, exposure.CELL_FIELDS), np.int64)
         self._pages = np.zeros((128, exposure.PAGE_FIELDS), np.int64)
+        self._first_cell = np.full(128, -1, np.int64)
         self._directory = np.full((2 * 4096, histogram.OCTAVES), -1, np.int32)
         self._buckets = np.zeros((256, histogram.WIDTH), np.int64)
         self._used = np.zeros(1, np.int64)
@@ -71,7 +72,9 @@ class Exposure:
             split = out
         need = 2 * (1 + max(int(page.max(initial=-1)), int(split.max(initial=-1))))
         if need > len(self._pages):
-            self._pages = _longer(self._pages, max(need, 2 * len(self._pages)))
+            n, need = len(self._pages), max(need, 2 * len(self._pages))
+            self._pages, self._first_cell = _longer(self._pages, need), _longer(self._first_cell, need)
+            self._first_cell[n:] = -1
         split = split if self.extra else np.empty(0, np.int32)
         at, reason = 0, exposure.NO_CELL
         while reason != exposure.DONE:
@@ -82,26 +85,31 @@ class Exposure:
                 c["dwell"], c["page"], page, split, c["feature"], c["scroll"], c["height"], c["width"], c["pointer"],
                 self._touch, c["weight"], self._acts, LEAST_MS, *self._goal, *self._lines, self._runs, self._windows,
                 self._views, heads, pool, state, self._goals, own, words, free, self._table, self._keys, self._count,
-                self._fields, self._pages, self._directory, self._buckets, self._used,
+                self._fields, self._pages, self._first_cell, self._directory, self._buckets, self._used,
             )  # fmt: skip
             self._make_room(int(reason))
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
         heads, pool, state = self._entries.arrays
         exposure.leave(
-            runs, self._named, self._lines[3], LEAST_MS, self._runs, self._windows, pool, state, heads
+            runs, self._named, self._lines[3], LEAST_MS, *self._lines[5:], self._runs, self._windows, self._views, pool,
+            state, heads,
         )  # fmt: skip
         at, reason = 0, exposure.NO_CELL
         while reason != exposure.DONE:
             heads, pool, state = self._entries.arrays
             own, words, free = self._sets.arrays
             at, reason = exposure.close_views(
-                views, at, view_sessions, self._bases, self._views, heads, pool, state, own, words, free, self._table,
-                self._keys, self._count, self._fields, self._pages, self._directory, self._buckets, self._used,
+                views, at, view_sessions, self._bases, *self._lines[5:], self._views, heads, pool, state, own, words,
+                free, self._table, self._keys, self._count, self._fields, self._pages, self._first_cell,
+                self._directory, self._buckets, self._used,
             )  # fmt: skip
             self._make_room(int(reason))
         own, words, free = self._sets.arrays
-        exposure.close(slots, self._goals, own, words, free, self._keys, self._fields, self._pages)
+        exposure.close(
+            slots, self._goals, self._lines[5], own, words, free, self._keys, self._fields, self._pages,
+            self._first_cell,
+        )  # fmt: skip
 
     def _make_room(self, reason: int) -> None:
         if reason == exposure.NO_ENTRY:
