@@ -23,10 +23,10 @@ from heatgrid.cpu.jit import fused, tight
 from heatgrid.cpu.sets import give, take
 from heatgrid.cpu.slots import millis
 
-R_CLOCK, R_VIEW, R_FROM, R_TO, R_TABLE, R_HOVER, R_HOVER_MS = range(7)
+R_CLOCK, R_VIEW, R_FROM, R_TO, R_TABLE, R_HOVER, R_HOVER_MS, R_HOVER_AT = range(8)
 RUN_FIELDS = 8
-"""ms of dwell so far; open view (-1); lines in the window [from, to) of a table (-1); feature under the pointer (-1)
-and ms there."""
+"""ms of dwell so far; open view (-1); lines in the window [from, to) of a table (-1); feature under the pointer (-1),
+ms there, and its entry where that stays in its place (-1)."""
 W_SCROLL, W_HEIGHT, W_WIDTH = range(3)
 WINDOW_FIELDS = 4
 """Where the window of a run stands; 0 is an unknown size."""
@@ -61,6 +61,7 @@ CELL_FIELDS = 24
 P_VIEWS, P_CLICKS, P_SESSIONS, P_SQUARES = range(4)
 PAGE_FIELDS = 8
 LIMB = 32
+FEW = 16
 ABSURD = 100_000.0
 """No window is this high."""
 NEW_VIEW, VIEW_CHANGE = 1, 2
@@ -117,7 +118,18 @@ def _local(v: Any, feature: Any, views: Any, groups: Any, of_group: Any) -> Any:
     q = np.uint64(views[v, V_GROUP])
     first = groups[q]
     behind = groups[q + np.uint64(1)]
-    j = first_from(of_group, first, behind, feature)
+    low = np.int64(first)
+    high = np.int64(behind)
+    while high - low > FEW:
+        middle = (low + high) >> 1
+        if of_group[np.uint64(middle)] < feature:
+            low = middle + 1
+        else:
+            high = middle
+    # features come in no order: the last few are counted, not searched
+    j = low
+    for k in range(np.uint64(low), np.uint64(high)):
+        j += np.int64(of_group[k] < feature)
     found = j < behind and of_group[np.uint64(j)] == feature
     return j - first if found else np.int64(-1)
 
@@ -176,10 +188,13 @@ def _point_at(
     """The pointer goes to a feature, or to none (-1): the time until now was the one's before."""
     before = runs[r, R_HOVER]
     if before >= 0 and runs[r, R_HOVER_MS] > 0:
-        e = _of_feature(v, before, views, groups, of_group, pool, pool_state, heads)
+        e = np.uint64(runs[r, R_HOVER_AT])
+        if runs[r, R_HOVER_AT] < 0:
+            e = _of_feature(v, before, views, groups, of_group, pool, pool_state, heads)
         pool[e + np.uint64(E_HOVER)] += runs[r, R_HOVER_MS]
     runs[r, R_HOVER] = np.int64(feature)
     runs[r, R_HOVER_MS] = 0
+    runs[r, R_HOVER_AT] = -1
 
 
 @fused
@@ -528,6 +543,9 @@ def fold(
             if g >= 0:
                 e = _of_feature(v, g, views, groups, of_group, view_pool, view_state, view_heads)
                 view_pool[e + np.uint64(E_STATE)] |= HOVERED
+                block = views[v, V_BLOCK]
+                if views[v, V_SIZE] > 0 and block <= np.int64(e) < block + (np.int64(1) << views[v, V_SIZE]):
+                    runs[r, R_HOVER_AT] = np.int64(e)
                 if not view_pool[e + np.uint64(E_STATE)] & CLICKED:
                     view_pool[e + np.uint64(E_POINTER)] = since + 1
     return np.int64(ready), DONE
