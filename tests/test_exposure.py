@@ -95,6 +95,7 @@ def visits(draw, ids=("session", "session", "session", "user"), most=60) -> Inpu
         row |= {"viewport_w": maybe(rng.choice((500.0, 700.0, 999.5, 1000.0, 1440.0, 0.0, float("nan"))))}
         row |= {"tab": rng.choice(("t1", "t1", "t2", None)), "count": rng.choice((1, 1, 3))}
         row |= {"view": rng.choice(("v1", "v1", "v2", None)), "device": rng.choice(("phone", "desk", None))}
+        row |= {"user": row.get("user", rng.choice(("u1", "u2", None)))}
         row |= {"event_id": f"e{rng.randrange(60)}", "frame": rng.choice(("page", "element", None))}
         rows.append({name: row[name] for name in columns})
     if draw(st.booleans()) and len(rows) > 1:
@@ -111,6 +112,7 @@ def fields_for(draw, data) -> dict:
         "goal": draw(st.sampled_from(GOALS)),
         "by": ("device",) if "device" in data.columns and draw(st.booleans()) else (),
         "every": draw(st.sampled_from((None, "hour"))),
+        "distinct": draw(st.sampled_from(((), ("users",)))),
         "session_gap": draw(st.sampled_from((None, 29_999, 1_800_000))),
         "idle_ms": draw(st.sampled_from((30_000, 100, 0))),
         "maps": (),
@@ -130,7 +132,10 @@ def want(data, fields) -> dict:
         return {}
     whole = {(False, False), (bool(plan["by"]), bool(plan["every"]))}
     return {
-        (by, every): oracle.table(result, layout, plan["by"] if by else (), every, fields["goal"])
+        (by, every): oracle.table(
+            result, layout, plan["by"] if by else (), every, fields["goal"],
+            "user" in data.columns and "users" in fields.get("distinct", ()),
+        )
         for by, every in groupings(plan) if (by, every) in whole
     }  # fmt: skip
 
@@ -201,7 +206,14 @@ def crowd(seed, people=450) -> Input:
             page = rng.choice(("/a", "/a", "/a", "/b"))
             kinds = rng.choices(("scroll", "click", "click", "move", "input", "hidden"), k=rng.randrange(8))
             for kind in ("pageview", *kinds):
-                row = {"time": now, "session": f"s{person}", "page": page, "kind": kind, "viewport_h": 100.0}
+                row = {
+                    "time": now,
+                    "session": f"s{person}",
+                    "user": f"u{person % 310}" if person % 9 else None,
+                    "page": page,
+                    "kind": kind,
+                    "viewport_h": 100.0,
+                }
                 row |= {"scroll_y": rng.choice((0.0, 0.0, 60.0, 100.0))}
                 row |= {"feature": rng.choices("FGMNHJP", weights=(40, 20, 40, 40, 20, 20, 12))[0]}
                 rows.append(row | {"viewport_w": 700.0, "device": rng.choice(("phone", "desk"))})
@@ -213,10 +225,11 @@ def crowd(seed, people=450) -> Input:
 MANY = [*LAYOUT, *({"name": n, "x0": 0, "x1": 1, "y0": 20, "y1": 40, "page": "/a"} for n in "MNOP")]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_intervals_medians_and_the_rule_of_the_underused_of_a_crowd(seed):
+@pytest.mark.parametrize(("seed", "distinct"), [(1, ()), (2, ("users",))])
+def test_intervals_medians_and_the_rule_of_the_underused_of_a_crowd(seed, distinct):
     data = crowd(seed)
     fields = {"layout": MANY, "goal": ({"kind": ("input",)},), "by": ("device",), "maps": (), "tables": ()}
+    fields["distinct"] = distinct
     rows = agree(data, fields).exposure.to_pylist()
     assert {row["underused"] for row in rows} == {True, False, None}
     assert {row["small"] for row in rows} >= {None}

@@ -18,19 +18,21 @@ Z = 1.959963984540054
 ACTS = ("click", "move")
 
 
-def table(result, layout, by=(), every=False, goals=()) -> dict:
+def table(result, layout, by=(), every=False, goals=(), users=False) -> dict:
     sessions = defaultdict(list)
     for event in result["events"]:
         sessions[event["session"]].append(event)
     pages, cells = defaultdict(list), defaultdict(list)
-    for events in sessions.values():
+    for number, events in sessions.items():
         reached = _goals(events, goals)
+        known = [event["user"] for event in events if event["user"] is not None] if users else []
+        unit = ("user", known[0]) if known else ("session", number)
         views = _views(events, layout)
         for key, of_key in _grouped(views, lambda view: _key(view["events"][0], by, every)).items():
-            pages[key].append(of_key)
+            pages[key].append((unit, of_key))
             for feature in {name for view in of_key for name in view["features"]}:
                 told = [view["features"][feature] for view in of_key if feature in view["features"]]
-                cells[(*key, feature)].append((told, len(of_key), reached))
+                cells[(*key, feature)].append((unit, told, reached))
     rows = {}
     for cell, units in cells.items():
         row = _row(units, pages[cell[:-1]])
@@ -174,18 +176,18 @@ def _goals(events, goals) -> list:
 
 
 def _row(units, pages) -> dict:
-    """units : one for each session with the feature: (what its views say, its views of the page, its goals)."""
-    c, v, page_views = [], [], []
-    clicked = reached = unclicked_reached = 0
-    told = [one for views, _, _ in units for one in views]
-    for views, all_views, goals in units:
+    """units : one for each session with the feature: (its unit of chance, what its views say, its goals)."""
+    c, v = defaultdict(int), defaultdict(int)
+    sessions = clicked = reached = unclicked_reached = 0
+    told = [one for _, views, _ in units for one in views]
+    for unit, views, goals in units:
         hits = sum(one["clicked_at"] is not None for one in views)
         seen = sum(bool(one["seen_at"]) or one["clicked_at"] is not None for one in views)
         if not seen:
             continue
-        c.append(hits)
-        v.append(seen)
-        page_views.append(all_views)
+        sessions += 1
+        c[unit] += hits
+        v[unit] += seen
         if hits:
             clicked += 1
             since = min(one["clicked_at"] for one in views if one["clicked_at"] is not None)
@@ -193,28 +195,30 @@ def _row(units, pages) -> dict:
         else:
             since = min(number for one in views for number in one["seen_at"])
             unclicked_reached += any(goal > since for goal in goals)
-    of_page = [len(views) for views in pages]
+    page_views = defaultdict(int)
+    for unit, views in pages:
+        page_views[unit] += len(views)
     clicks = sum(one["clicks"] for one in told)
-    page_clicks = sum(e["weight"] for views in pages for view in views for e in view["events"] if e["kind"] == "click")
-    views_clicked, hovered = sum(c), sum(one["hovered"] for one in told)
+    page_clicks = sum(
+        e["weight"] for _, views in pages for view in views for e in view["events"] if e["kind"] == "click"
+    )
+    views_clicked, hovered = sum(c.values()), sum(one["hovered"] for one in told)
     row = {
-        "page_views": sum(of_page), "page_sessions": len(pages), "exposed_views": sum(v), "exposed_sessions": len(v),
+        "page_views": sum(page_views.values()), "page_sessions": len(pages), "exposed_views": sum(v.values()),
+        "exposed_sessions": sessions, "exposed_units": len(v),
         "exposure_ms": sum(one["ms"] for one in told), "clicks": clicks, "views_clicked": views_clicked,
         "clicks_unexposed": sum(one["clicks"] for one in told if not one["seen_at"]), "sessions_clicked": clicked,
         "first_click_ms": percentile([one["first"] for one in told if one["first"] is not None], 50),
         "hesitation_ms": percentile([one["hesitation"] for one in told if one["hesitation"] is not None], 50),
         "hover_ms": sum(one["hover"] for one in told), "views_hovered": hovered, "goal_sessions": reached,
-        "unclicked_sessions": len(v) - clicked, "unclicked_goal_sessions": unclicked_reached,
+        "unclicked_sessions": sessions - clicked, "unclicked_goal_sessions": unclicked_reached,
     }  # fmt: skip
-    many, unclicked = len(pages) >= 30, len(v) - clicked
+    many, unclicked = len(page_views) >= 30, sessions - clicked
     row["recurrence"] = clicks / views_clicked if clicked >= 30 else None
     row["share"] = clicks / page_clicks if many and page_clicks else None
     row["engagement"] = views_clicked / hovered if many and hovered else None
-    rest = [(0, n) for n in of_page]
-    for hits, n in zip(c, page_views, strict=True):
-        rest.remove((0, n))
-        rest.append((hits, n))
-    _interval(row, "ctr", _clusters(list(zip(c, v, strict=True))) if len(v) >= 30 else None)
+    rest = [(c[unit], n) for unit, n in page_views.items()]
+    _interval(row, "ctr", _clusters([(c[unit], v[unit]) for unit in v]) if len(v) >= 30 else None)
     _interval(row, "click_rate_view", _clusters(rest) if many else None)
     _interval(row, "click_rate_session", (clicked / len(pages), len(pages)) if many else None)
     _interval(row, "goal_rate", (reached / clicked, clicked) if clicked >= 30 else None)
@@ -247,7 +251,7 @@ def _underused(rows) -> None:
     for cells in _grouped(rows, lambda cell: cell[:-1]).values():
         many = [
             rows[cell] for cell in cells
-            if rows[cell]["exposed_sessions"] >= 200 and rows[cell]["exposed_views"] >= rows[cell]["page_views"] / 5
+            if rows[cell]["exposed_units"] >= 200 and rows[cell]["exposed_views"] >= rows[cell]["page_views"] / 5
         ]  # fmt: skip
         if len(many) >= 5:
             usual = median(row["ctr"] for row in many)

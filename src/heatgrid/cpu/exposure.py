@@ -57,15 +57,20 @@ CLICKED_AT = 32
  C_GOAL_UNCLICKED) = range(11)  # fmt: skip
 C_SQUARES = 11
 """From here pairs of limbs: the sums over sessions of clicked^2, clicked * exposed, exposed^2, clicked * page views."""
+C_ALONE = 19
 CELL_FIELDS = 24
-P_VIEWS, P_CLICKS, P_SESSIONS, P_SQUARES = range(4)
+P_VIEWS, P_CLICKS, P_SESSIONS, P_SQUARES, _, P_ALONE = range(6)
+"""Squares are of sessions whose user is not known (or not asked for): C_ALONE, P_ALONE of them."""
 PAGE_FIELDS = 8
 LIMB = 32
 FEW = 16
 ABSURD = 100_000.0
 """No window is this high."""
 NEW_VIEW, VIEW_CHANGE = 1, 2
-DONE, NO_ENTRY, NO_CELL, NO_HISTOGRAM, NO_SESSION = range(5)
+DONE, NO_ENTRY, NO_CELL, NO_HISTOGRAM, NO_SESSION, NO_OUT = range(6)
+O_LOW, O_HIGH, O_KEY, O_VIEWS, O_CLICKED = range(5)
+OUT_FIELDS = 5
+"""What a session of a known user passes on: the user, cell + 1 or -(base + 1), views, of these clicked."""
 
 
 @fused
@@ -403,7 +408,7 @@ def fold(
     of_group: Any, runs: Any,
     windows: Any, views: Any, view_heads: Any, view_pool: Any, view_state: Any, goals: Any, heads: Any, pool: Any,
     pool_state: Any, table: Any, keys: Any, count: Any, fields: Any, pages: Any, first_cell: Any, directory: Any,
-    buckets: Any, used: Any,
+    buckets: Any, used: Any, user_lo: Any, user_hi: Any, users: Any,
 ) -> Any:  # fmt: skip
     """Add rows order[start:ready]. Columns of length 0 are absent; scroll is as the scan leaves it, without gaps.
 
@@ -469,6 +474,9 @@ def fold(
                 return np.int64(k), lacks
 
         # from here on the row is done as a whole
+        if user_lo.shape[0] and users[s, 0] == 0 and users[s, 1] == 0:
+            users[s, 0] = user_lo[i]
+            users[s, 1] = user_hi[i]
         runs[r, R_CLOCK] += dwell[i]
         if runs[r, R_HOVER] >= 0:
             runs[r, R_HOVER_MS] += dwell[i]
@@ -597,15 +605,33 @@ def _limbs(row: Any, at: Any, amount: Any) -> None:
 
 
 @fused
-def _once(row: Any, seen: Any, clicked: Any, page_views: Any, told: Any, total: Any) -> None:
+def _pass_on(key: Any, views: Any, clicked: Any, user: Any, out: Any, n_out: Any) -> None:
+    row = out[np.uint64(n_out[0])]
+    row[O_LOW] = user[0]
+    row[O_HIGH] = user[1]
+    row[O_KEY] = key
+    row[O_VIEWS] = views
+    row[O_CLICKED] = clicked
+    n_out[0] += 1
+
+
+@fused
+def _once(
+    key: Any, row: Any, seen: Any, clicked: Any, page_views: Any, told: Any, total: Any, user: Any, known: Any,
+    out: Any, n_out: Any,
+) -> None:  # fmt: skip
     """Count what a session did with a feature."""
     row[C_SESSIONS] += 1
-    _limbs(row, C_SQUARES + 4, seen * seen)
-    if clicked > 0:
-        row[C_SESSIONS_CLICKED] += 1
+    if known:
+        _pass_on(key, seen, clicked, user, out, n_out)
+    else:
+        row[C_ALONE] += 1
+        _limbs(row, C_SQUARES + 4, seen * seen)
         _limbs(row, C_SQUARES, clicked * clicked)
         _limbs(row, C_SQUARES + 2, clicked * seen)
         _limbs(row, C_SQUARES + 6, clicked * page_views)
+    if clicked > 0:
+        row[C_SESSIONS_CLICKED] += 1
         row[C_GOAL] += np.int64(total > (told & 0xFFFFFFFF) - 1)
     else:
         row[C_GOAL_UNCLICKED] += np.int64(total > (told >> 32) - 1)
@@ -613,17 +639,31 @@ def _once(row: Any, seen: Any, clicked: Any, page_views: Any, told: Any, total: 
 
 @tight
 def close(
-    closing: Any, goals: Any, groups: Any, heads: Any, pool: Any, pool_state: Any, keys: Any, fields: Any, pages: Any,
-    first_cell: Any,
-) -> None:  # fmt: skip
-    """Closing sessions, whose views have ended: what is counted once a session, and the squares."""
+    closing: Any, at: Any, goals: Any, groups: Any, heads: Any, pool: Any, pool_state: Any, keys: Any, fields: Any,
+    pages: Any, first_cell: Any, users: Any, out: Any, n_out: Any,
+) -> Any:  # fmt: skip
+    """Closing sessions, whose views have ended: what is counted once a session, and the squares; out, n_out : what
+    those of known users pass on. Returns (position reached, reason to make room)."""
     half = (np.int64(1) << CLICKED_AT) - 1
-    for n in range(closing.shape[0]):
+    for n in range(at, closing.shape[0]):
         s = np.uint64(closing[n])
+        user = users[s]
+        known = (user[0] != 0) | (user[1] != 0)
+        first = heads[s, 0]
+        entries_of = (np.int64(1) << heads[s, 1]) if heads[s, 1] > 0 else np.int64(0)
+        if known:
+            most = np.int64(0)
+            for i in range(entries_of):
+                e = np.uint64(first + (i << SESSION_WIDE))
+                most += np.int64(pool[e] != 0)
+                if pool[e] < 0 and pool[e + np.uint64(S_BLOCK)] > 0:
+                    q = np.uint64(pool[e + np.uint64(S_GROUP)])
+                    most += groups[q + np.uint64(1)] - groups[q]
+            if n_out[0] + most > out.shape[0]:
+                return n, NO_OUT
         total = np.int64(goals[s])
         goals[s] = 0
-        first = heads[s, 0]
-        for i in range((np.int64(1) << heads[s, 1]) if heads[s, 1] > 0 else 0):
+        for i in range(entries_of):
             e = np.uint64(first + (i << SESSION_WIDE))
             key = pool[e]
             if key == 0:
@@ -633,14 +673,18 @@ def close(
                 base = keys[np.uint64(key - 1)] >> 32
                 p = entries.place(pool, pool_state, heads, s, -base - 1, SESSION_WIDE)
                 _once(
-                    fields[np.uint64(key - 1)], views, pool[e + np.uint64(S_CLICKED)], pool[p + np.uint64(S_VIEWS)],
-                    pool[e + np.uint64(S_GOALS)], total,
+                    key, fields[np.uint64(key - 1)], views, pool[e + np.uint64(S_CLICKED)],
+                    pool[p + np.uint64(S_VIEWS)], pool[e + np.uint64(S_GOALS)], total, user, known, out, n_out,
                 )  # fmt: skip
                 continue
             base = -key - 1
             row = pages[np.uint64(base)]
             row[P_SESSIONS] += 1
-            _limbs(row, P_SQUARES, views * views)
+            if known:
+                _pass_on(key, views, np.int64(0), user, out, n_out)
+            else:
+                row[P_ALONE] += 1
+                _limbs(row, P_SQUARES, views * views)
             block = pool[e + np.uint64(S_BLOCK)] - 1
             if block < 0:
                 continue
@@ -650,7 +694,13 @@ def close(
                 p = np.uint64(block + (j << BLOCK_WIDE))
                 both = pool[p + np.uint64(B_VIEWS)]
                 if both != 0:
-                    cell = np.uint64(first_cell[np.uint64(base)] + j)
-                    _once(fields[cell], both & half, both >> CLICKED_AT, views, pool[p + np.uint64(B_GOALS)], total)
+                    cell = first_cell[np.uint64(base)] + j
+                    _once(
+                        cell + 1, fields[np.uint64(cell)], both & half, both >> CLICKED_AT, views,
+                        pool[p + np.uint64(B_GOALS)], total, user, known, out, n_out,
+                    )  # fmt: skip
             give(pool, pool_state, block, _class_of(lines << BLOCK_WIDE))
+        user[0] = 0
+        user[1] = 0
         entries.free(pool, pool_state, heads, s, SESSION_WIDE)
+    return closing.shape[0], DONE

@@ -12,7 +12,7 @@ import pyarrow as pa
 from heatgrid.engine import friction, refuse
 from heatgrid.engine.finish import UNLOCK, free_name, percentiles, visible_rows
 from heatgrid.engine.intervals import FEW, mark, wilson, worth
-from heatgrid.states.state import EXPOSURE_FIELDS, EXPOSURE_PAGE_FIELDS, SQUARES, State, Table
+from heatgrid.states.state import EXPOSURE_FIELDS, EXPOSURE_PAGE_FIELDS, SQUARES, Ints, State, Table
 from heatgrid.words.errors import UsageError
 
 NEEDED = ("scroll_y", "viewport_h")
@@ -20,7 +20,8 @@ UNDERUSED_UNITS, UNDERUSED_SHARE, UNDERUSED_AMONG, UNDERUSED_PART = 200, (1, 5),
 """Exposed units at least; share of the page's views at least; such features at least; part of their median."""
 COLUMNS = {
     "page_views": pa.int64(), "page_sessions": pa.int64(), "exposed_views": pa.int64(), "exposed_sessions": pa.int64(),
-    "exposure_ms": pa.int64(), "clicks": pa.int64(), "clicks_unexposed": pa.int64(), "views_clicked": pa.int64(),
+    "exposed_units": pa.int64(), "exposure_ms": pa.int64(), "clicks": pa.int64(), "clicks_unexposed": pa.int64(),
+    "views_clicked": pa.int64(),
     "sessions_clicked": pa.int64(), "ctr": pa.float64(), "ctr_low": pa.float64(), "ctr_high": pa.float64(),
     "click_rate_view": pa.float64(), "click_rate_view_low": pa.float64(), "click_rate_view_high": pa.float64(),
     "click_rate_session": pa.float64(), "click_rate_session_low": pa.float64(),
@@ -61,10 +62,11 @@ def exposure_table(state: State, by: bool = True, every: bool = True) -> pa.Tabl
     What a view does counts under the page, segment and period that it began with; so do its clicks.
     page_views, page_sessions : of the page. exposed_* : with the feature's mid-height line in the window for 150 ms in
     one stretch, or a click on it (clicks_unexposed: those of views without such a stretch).
-    ctr : views clicked of those exposed; click_rate_* : of all of the page; each with its 95 % interval (sessions are
-    the units of chance). Rates are None below 30 units, and ``small`` says few (below 30 exposed sessions) or low
-    (below 100). goal_* : of the sessions that clicked those that reached the goal later; unclicked_* : of those that
-    were exposed and did not click. An association, no effect.
+    ctr : views clicked of those exposed; click_rate_* : of all of the page; each with its 95 % interval. The units of
+    chance are users with distinct=("users",) and a user column (exposed_units; a session without a user is its own),
+    else sessions. Rates are None below 30 units, and ``small`` says few (below 30 exposed units) or low (below 100).
+    goal_* : of the sessions that clicked those that reached the goal later; unclicked_* : of those that were exposed
+    and did not click. An association, no effect.
 
     Errors: UsageError HG1550 (the plan does not count it), HG1551 (no such grouping).
     """
@@ -108,14 +110,22 @@ def _named(state: State, table: Table, kept: Any, rows: list[dict[str, Any]]) ->
 
 
 def _rows(state: State, tail: str, table: Table, kept: list[int]) -> list[dict[str, Any]]:
-    pages = {key[:-5]: dict(zip(EXPOSURE_PAGE_FIELDS, key[-5:], strict=True)) for key in _joined(state, tail)}
+    n = len(EXPOSURE_PAGE_FIELDS)
+    pages = {key[:-n]: dict(zip(EXPOSURE_PAGE_FIELDS, key[-n:], strict=True)) for key in _joined(state, tail)}
+    page_units, units = _units(state, tail)
     medians = _medians(state, tail)
     off = _off(state)
     rows = []
     for i in kept:
         *key, feature = table.keys[i].tolist()
         counts = dict(zip(EXPOSURE_FIELDS, table.values[i].tolist(), strict=True))
-        row = _row(counts, pages[tuple(key)])
+        page = pages[tuple(key)]
+        squares = {name: _square(counts, name) for name in SQUARES} | {"views_views": _square(page, "views_views")}
+        for name, more in (units.get((*key, feature), {}) | page_units.get(tuple(key), {})).items():
+            squares[name] = squares.get(name, 0) + more
+        squares["units"] = counts["alone"] + squares.get("units", 0)
+        squares["page_units"] = page["alone"] + squares.get("page_units", 0)
+        row = _row(counts, page, squares)
         for which, name in enumerate(("first_click_ms", "hesitation_ms")):
             row[name] = medians.get((*key, feature, which))
         row["underused"] = None
@@ -136,6 +146,41 @@ def _medians(state: State, tail: str) -> dict[tuple[int, ...], int]:
     return dict(zip(map(tuple, measured.keys.tolist()), percentiles(measured, (50,))[:, 0].tolist(), strict=True))
 
 
+Sums = dict[tuple[int, ...], dict[str, int]]
+
+
+def _units(state: State, tail: str) -> tuple[Sums, Sums]:
+    """By page, and by page and feature: how many users there were, and the sums of their products."""
+    pages, cells = (state.tables.get(name + tail) for name in ("exposure_page_users", "exposure_users"))
+    if pages is None or cells is None or not len(pages.keys):
+        return {}, {}
+    views = pages.values[:, 0]
+    of_page = dict(zip(map(tuple, pages.keys.tolist()), views.tolist(), strict=True))
+    width = len(pages.dims)
+    seen, clicked = cells.values.T
+    there = cells.keys[:, [*range(width), width + 1, width + 2]]
+    page_views = np.array([of_page[key] for key in map(tuple, there.tolist())], np.int64)
+    found = _summed(pages.keys[:, :width], {"page_units": np.ones_like(views), "views_views": views * views})
+    products = {
+        "units": np.ones_like(seen), "clicked_clicked": clicked * clicked, "clicked_exposed": clicked * seen,
+        "exposed_exposed": seen * seen, "clicked_views": clicked * page_views,
+    }  # fmt: skip
+    return found, _summed(cells.keys[:, : width + 1], products)
+
+
+def _summed(keys: Ints, values: dict[str, Ints]) -> Sums:
+    """Sums of rows of equal keys (those of a state are sorted), as whole numbers of any size."""
+    if not len(keys):
+        return {}
+    first = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]).any(axis=1)])
+    out: Sums = {key: {} for key in map(tuple, keys[first].tolist())}
+    for name, numbers in values.items():
+        low, high = (np.add.reduceat(part, first).tolist() for part in (numbers & 0xFFFFFFFF, numbers >> 32))
+        for sums, a, b in zip(out.values(), low, high, strict=True):
+            sums[name] = a + (b << 32)
+    return out
+
+
 def _off(state: State) -> list[str]:
     """Columns that the evidence does not bear."""
     told = refuse.evidence(state)
@@ -147,31 +192,32 @@ def _square(counts: dict[str, int], name: str) -> int:
     return counts[f"{name}_low"] + (counts[f"{name}_high"] << 32)
 
 
-def _row(counts: dict[str, int], page: dict[str, int]) -> dict[str, Any]:
+def _row(counts: dict[str, int], page: dict[str, int], squares: dict[str, int]) -> dict[str, Any]:
     """One row, but for medians and what needs other rows."""
-    c, v, units = counts["views_clicked"], counts["exposed_views"], counts["sessions"]
-    c2, ce, e2, cv = (_square(counts, name) for name in SQUARES)
+    c, v, seen, units = counts["views_clicked"], counts["exposed_views"], counts["sessions"], squares["units"]
+    c2, ce, e2, cv = (squares[name] for name in SQUARES)
     clicked = counts["sessions_clicked"]
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {name: counts[name] for name in EXPOSURE_FIELDS if name in COLUMNS}
     row |= {
-        "page_views": page["views"], "page_sessions": page["sessions"], "exposed_sessions": units,
-        "unclicked_sessions": units - clicked, "unclicked_goal_sessions": counts["goal_unclicked"],
+        "page_views": page["views"], "page_sessions": page["sessions"], "exposed_sessions": seen,
+        "exposed_units": units, "unclicked_sessions": seen - clicked,
+        "unclicked_goal_sessions": counts["goal_unclicked"],
         "small": mark(units),
     }  # fmt: skip
     if units >= FEW:
         _rate(row, "ctr", c / v, worth(units, c, v, c2, ce, e2))
-    if page["sessions"] >= FEW:
-        views, all_units = page["views"], page["sessions"]
-        _rate(row, "click_rate_view", c / views, worth(all_units, c, views, c2, cv, _square(page, "views_views")))
-        _rate(row, "click_rate_session", clicked / all_units, all_units)
+    if squares["page_units"] >= FEW:
+        views, all_units = page["views"], squares["page_units"]
+        _rate(row, "click_rate_view", c / views, worth(all_units, c, views, c2, cv, squares["views_views"]))
+        _rate(row, "click_rate_session", clicked / page["sessions"], page["sessions"])
         row["share"] = counts["clicks"] / page["clicks"] if page["clicks"] else None
         row["engagement"] = c / counts["views_hovered"] if counts["views_hovered"] else None
     if clicked >= FEW:
         row["recurrence"] = counts["clicks"] / c
         _rate(row, "goal_rate", counts["goal_sessions"] / clicked, clicked)
-    if units - clicked >= FEW:
-        _rate(row, "unclicked_goal_rate", counts["goal_unclicked"] / (units - clicked), units - clicked)
+    if seen - clicked >= FEW:
+        _rate(row, "unclicked_goal_rate", counts["goal_unclicked"] / (seen - clicked), seen - clicked)
     return row
 
 
@@ -187,7 +233,7 @@ def _underused(rows: list[dict[str, Any]], keys: list[tuple[int, ...]]) -> None:
     for _, group in groupby(order, key=lambda i: keys[i]):
         seen = [
             rows[i] for i in group
-            if rows[i]["exposed_sessions"] >= UNDERUSED_UNITS
+            if rows[i]["exposed_units"] >= UNDERUSED_UNITS
             and rows[i]["exposed_views"] * of >= rows[i]["page_views"] * part
         ]  # fmt: skip
         if len(seen) >= UNDERUSED_AMONG:

@@ -133,7 +133,8 @@ class Fold:
         lines = lines_of(self.plan.known_layout, e.pages.code_of_raw, e.features.code, e.has_page)
         acts = np.array([e.kinds.code(kind) for kind in ACTS], np.int32)
         goal = bool(self.plan.goal_steps)
-        return [Exposure(self._groupings()[-1], lines, acts, e.touch_code, self._ms, e.goal_codes, goal)]
+        users = e.has_users and "users" in self.plan.distinct
+        return [Exposure(self._groupings()[-1], lines, acts, e.touch_code, self._ms, e.goal_codes, goal, users)]
 
     def _cells(self) -> list[PosthogCells]:
         if not self.plan.posthog_cells or not {"x", "y", "viewport_w"} <= self.encoder.columns:

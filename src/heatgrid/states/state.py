@@ -28,10 +28,12 @@ SQUARES = ("clicked_clicked", "clicked_exposed", "exposed_exposed", "clicked_vie
 EXPOSURE_FIELDS = (
     "exposed_views", "views_clicked", "clicks", "clicks_unexposed", "exposure_ms", "hover_ms", "views_hovered",
     "sessions", "sessions_clicked", "goal_sessions", "goal_unclicked",
-    *(f"{name}_{limb}" for name in SQUARES for limb in ("low", "high")),
+    *(f"{name}_{limb}" for name in SQUARES for limb in ("low", "high")), "alone",
 )  # fmt: skip
-"""Sessions are those exposed; sums over sessions of products of their views as two limbs of 32 bits and more."""
-EXPOSURE_PAGE_FIELDS = ("views", "clicks", "sessions", "views_views_low", "views_views_high")
+"""Sessions are those exposed; sums over sessions of products of their views as two limbs of 32 bits and more: of those
+alone, whose user is not known or not asked for. The others are in tables by user."""
+EXPOSURE_PAGE_FIELDS = ("views", "clicks", "sessions", "views_views_low", "views_views_high", "alone")
+EXPOSURE_USER_FIELDS = ("exposed", "clicked")
 TILE_SIDE = 16
 TOTALS = ("sessions", "resumed", "views")
 

@@ -13,13 +13,14 @@ from heatgrid.engine.block import Array, Block
 from heatgrid.engine.lines import Lines
 from heatgrid.engine.pairs import Pairs
 from heatgrid.engine.sets import Sets
-from heatgrid.states.state import EXPOSURE_FIELDS, EXPOSURE_PAGE_FIELDS, Table
+from heatgrid.states.state import EXPOSURE_FIELDS, EXPOSURE_PAGE_FIELDS, EXPOSURE_USER_FIELDS, Table
 from heatgrid.words.errors import LimitError
 
 LEAST_MS = 150
 """In one stretch, from which on a line counts as seen (Contentsquare)."""
 ACTS = ("click", "move", "hidden", "exposure")
 MOST_CELLS = 1 << 24
+_NO_USERS = np.empty(0, np.int64)
 
 
 class Exposure:
@@ -27,7 +28,7 @@ class Exposure:
 
     def __init__(
         self, extra: tuple[str, ...], lines: Lines, acts: Array, touch: int, ms: tuple[int, int],
-        goals: tuple[Array, Array, Array, Array], has_goal: bool,
+        goals: tuple[Array, Array, Array, Array], has_goal: bool, users: bool,
     ) -> None:  # fmt: skip
         self.extra = extra
         self.pairs = [Pairs() for _ in extra]
@@ -39,6 +40,12 @@ class Exposure:
         self._windows = np.zeros((0, exposure.WINDOW_FIELDS))
         self._views = np.zeros((0, exposure.VIEW_FIELDS), np.int64)
         self._goals = np.zeros(0, np.int64)
+        self._by_user = users
+        self._users = np.zeros((0, 2), np.int64)
+        self._out = np.zeros((1 << 14 if users else 0, exposure.OUT_FIELDS), np.int64)
+        self._n_out = np.zeros(1, np.int64)
+        self._passed = np.zeros((0, exposure.OUT_FIELDS), np.int64)
+        self._fresh: list[Array] = []
         self._entries, self._sets = Sets(), Sets()
         self._table = np.full(8192, -1, np.int32)
         self._keys = np.zeros(4096, np.int64)
@@ -57,7 +64,7 @@ class Exposure:
             self._runs[n:, field] = -1
         self._views = _longer(self._views, max(runs, views))
         self._views[m:, exposure.V_BASE] = -1
-        self._goals = _longer(self._goals, slots)
+        self._goals, self._users = _longer(self._goals, slots), _longer(self._users, slots)
         self._entries.resize(len(self._views))
         self._sets.resize(slots)
 
@@ -86,6 +93,8 @@ class Exposure:
                 self._touch, c["weight"], self._acts, LEAST_MS, *self._goal, *self._lines, self._runs, self._windows,
                 self._views, heads, pool, state, self._goals, own, words, free, self._table, self._keys, self._count,
                 self._fields, self._pages, self._first_cell, self._directory, self._buckets, self._used,
+                c["user_lo"] if self._by_user else _NO_USERS, c["user_hi"] if self._by_user else _NO_USERS,
+                self._users,
             )  # fmt: skip
             self._make_room(int(reason))
 
@@ -105,11 +114,26 @@ class Exposure:
                 self._directory, self._buckets, self._used,
             )  # fmt: skip
             self._make_room(int(reason))
-        own, words, free = self._sets.arrays
-        exposure.close(
-            slots, self._goals, self._lines[5], own, words, free, self._keys, self._fields, self._pages,
-            self._first_cell,
-        )  # fmt: skip
+        at, reason = 0, exposure.NO_OUT
+        while reason != exposure.DONE:
+            own, words, free = self._sets.arrays
+            at, reason = exposure.close(
+                slots, at, self._goals, self._lines[5], own, words, free, self._keys, self._fields, self._pages,
+                self._first_cell, self._users, self._out, self._n_out,
+            )  # fmt: skip
+            if reason == exposure.NO_OUT:
+                self._keep_users()
+
+    def _keep_users(self) -> None:
+        """What sessions have passed on, one row a user and cell as soon as that saves much."""
+        n = int(self._n_out[0])
+        if n == 0:
+            self._out = _longer(self._out, 2 * len(self._out))
+        self._fresh.append(self._out[:n].copy())
+        self._n_out[0] = 0
+        if sum(map(len, self._fresh)) > max(1 << 20, len(self._passed)):
+            self._passed = _by_user([self._passed, *self._fresh])
+            self._fresh = []
 
     def _make_room(self, reason: int) -> None:
         if reason == exposure.NO_ENTRY:
@@ -135,6 +159,9 @@ class Exposure:
         """``exposure`` by page, (segment, period,) feature; ``exposure_pages`` without the feature; ``exposure_ms`` by
         feature and measure (0: first click, 1: hesitation), with histograms. Whole, and with the plan's split."""
         made: dict[str, Table] = {}
+        self._keep_users()
+        users = _by_user([self._passed, *self._fresh])
+        of_page = users[:, exposure.O_KEY] < 0
         keys = self._keys[: int(self._count[0])]
         base, feature = keys >> 32, keys & 0xFFFFFFFF
         nothing = np.zeros((0, 3), np.int64)
@@ -166,6 +193,20 @@ class Exposure:
                 np.bincount(place, some[:, 2], len(found)).astype(np.int64)[:, None],
                 np.column_stack([place, some[:, 1:]]).astype(np.int64),
             )  # fmt: skip
+            if self._by_user:
+                rows = users[of_page & ((-users[:, exposure.O_KEY] - 1) % 2 == half)]
+                named = self._named_bases((-rows[:, exposure.O_KEY] - 1) // 2, half, decode)
+                made["exposure_page_users" + tail] = Table(
+                    own, ("views",), np.column_stack([named, rows[:, :2]]), rows[:, exposure.O_VIEWS][:, None], nothing
+                )
+                rows = users[~of_page]
+                rows = rows[base[rows[:, exposure.O_KEY] - 1] % 2 == half]
+                cell = rows[:, exposure.O_KEY] - 1
+                named = self._named_bases(base[cell] // 2, half, decode)
+                made["exposure_users" + tail] = Table(
+                    (*own, "feature"), EXPOSURE_USER_FIELDS, np.column_stack([named, feature[cell], rows[:, :2]]),
+                    rows[:, exposure.O_VIEWS :].copy(), nothing,
+                )  # fmt: skip
         return made
 
     def _named_bases(self, codes: Array, half: int, decode: dict[str, Array]) -> Array:
@@ -177,6 +218,17 @@ class Exposure:
                 code, codes = code[codes], before[codes]
                 columns.insert(0, decode[name][code] if name in decode else code[:, None])
         return np.concatenate([codes[:, None], *columns], axis=1).astype(np.int64)
+
+
+def _by_user(parts: list[Array]) -> Array:
+    """One row for each user and key, its counts added up."""
+    rows = np.concatenate(parts)
+    if not len(rows):
+        return rows
+    rows = rows[np.lexsort([rows[:, exposure.O_KEY], rows[:, exposure.O_HIGH], rows[:, exposure.O_LOW]])]
+    first = np.flatnonzero(np.r_[True, (rows[1:, : exposure.O_VIEWS] != rows[:-1, : exposure.O_VIEWS]).any(axis=1)])
+    sums = np.add.reduceat(rows[:, exposure.O_VIEWS :], first)
+    return np.column_stack([rows[first, : exposure.O_VIEWS], sums])
 
 
 def _longer(array: Any, rows: int) -> Any:
