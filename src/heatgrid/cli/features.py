@@ -22,7 +22,7 @@ RATES = {
 }
 """What is shown as a share, of what."""
 UNITS = {
-    "ctr": "exposed_sessions", "click_rate_session": "page_sessions", "goal_rate": "sessions_clicked",
+    "ctr": "exposed_units", "click_rate_session": "page_sessions", "goal_rate": "sessions_clicked",
     "unclicked_goal_rate": "unclicked_sessions",
 }  # fmt: skip
 TIMES = ("exposure_ms", "first_click_ms", "hesitation_ms", "hover_ms")

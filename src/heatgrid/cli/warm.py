@@ -38,7 +38,10 @@ def _run(folder: Path, order: str = "auto", **plan: Any) -> Any:
 
 
 def _maps(folder: Path) -> None:
-    heat = _run(folder, maps=("clicks", "moves"), every="week", transitions=("pages",), scroll=True)
+    from heatgrid.words.areas import Area
+
+    bar = [Area("nav.home", 0, 1, 12, 52)]
+    heat = _run(folder, maps=("clicks", "moves"), every="week", transitions=("pages",), scroll=True, layout=bar)
     heat.report(folder / "report")
 
 

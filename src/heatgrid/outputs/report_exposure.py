@@ -16,7 +16,7 @@ _FIELDS = (
     ("seen in", "exposed_sessions", "bar", "sessions that had it in the window"),
     ("in the window", "exposure_ms", "time", "how long, in all"),
     ("clicks", "clicks", "bar", "clicks in views of this page"),
-    ("clicked when seen", "ctr", ("views_clicked", "exposed_views", "exposed_sessions"), "views clicked / views seen"),
+    ("clicked when seen", "ctr", ("views_clicked", "exposed_views", "exposed_units"), "views clicked / views seen"),
     ("of the page's sessions", "click_rate_session", ("sessions_clicked", "page_sessions", "page_sessions"),
      "sessions that clicked / sessions of the page"),
     ("first click", "first_click_ms", "median", "median, after the page was opened"),
@@ -69,7 +69,7 @@ def _cell(row: dict[str, Any], column: str, kind: Any, most: int) -> str:
         if value is None:
             return f'<td data-v="-1">{hits:,}/{of:,}</td>' if of else "<td>–</td>"
         low, high = (100 * row[f"{column}_{end}"] for end in ("low", "high"))
-        mark = f'<span class="low" title="{units} sessions">low</span>' if units < LOW else ""
+        mark = f'<span class="low" title="{units} units">low</span>' if units < LOW else ""
         return (
             f'<td data-v="{value:.6f}" title="{hits:,} of {of:,}">{100 * value:.1f} % '
             f'<span class="muted">({low:.1f}–{high:.1f})</span>{mark}</td>'
