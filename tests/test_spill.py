@@ -138,6 +138,48 @@ def test_runs_merge_to_the_stable_order_of_all_keys():
         assert (np.concatenate([some["weight"] for some in found]) == want).all()
 
 
+def test_many_runs_are_merged_in_two_rounds_within_their_room(monkeypatch):
+    """Fails if all runs are merged at once, which took hundreds of times as long: each round looks at each run, and
+    what a run has in memory shrinks with their number. And if a run of runs has cuts larger than there is room for."""
+    rng = np.random.default_rng(0)
+    n, room = 200_000, 60_000
+    columns = {"time": rng.permutation(n), "weight": np.arange(n)}
+    looks, held, most = [0], [0], [0]
+    upto, merged = runs._Run.upto, runs._merged
+
+    def counted(self, *args, **kwargs):
+        looks[0] += 1
+        return upto(self, *args, **kwargs)
+
+    def watched(these, scratch):
+        for some in merged(these, scratch):
+            held[0] = max(held[0], sum(sum(a.nbytes for a in run.now.values()) for run in these))
+            most[0] = max(most[0], len(these))
+            yield some
+
+    monkeypatch.setattr(runs._Run, "upto", counted)
+    monkeypatch.setattr(runs, "_merged", watched)
+    with Scratch() as scratch:
+        pieces = ({k: v[at : at + 500] for k, v in columns.items()} for at in range(0, n, 500))
+        found = list(runs.in_order(pieces, n, scratch, room))
+        assert scratch.bytes == 2 * n * 16
+    assert (np.concatenate([some["time"] for some in found]) == np.arange(n)).all()
+    assert 10 < most[0] < 30
+    assert held[0] <= room
+    assert looks[0] < 400_000
+
+
+def test_a_giant_session_is_merged_with_the_room_of_a_leaf(monkeypatch):
+    """Fails if a merge has only what other rows left of the memory: a run of 3 rows, thousands of runs."""
+    table = bot(40_000)
+    written, write_run = [], runs._write
+    monkeypatch.setattr(runs, "_write", lambda *args: written.append(1) or write_run(*args))
+    room = Room(rows=1, leaf_rows=2048, batch_rows=4096, parts=4)
+    got = run_plan(hg.read(table), Plan(), order="any", room=room).state
+    assert 2 < len(written) < 100
+    assert to_bytes(got) == to_bytes(run_plan(hg.read(table), Plan(), order="any").state)
+
+
 def test_a_layout_widens_and_gives_back_what_it_got():
     i64, i32 = np.int64, np.int32
     steps = [

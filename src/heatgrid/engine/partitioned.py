@@ -135,7 +135,10 @@ class Partitioned:
 
     def _whole(self, fold: Fold, scatter: Scatter, part: int) -> None:
         """A part that is one session for the most."""
-        rows, room = int(scatter.rows[part]), self.room.rows
+        rows = int(scatter.rows[part])
+        # as much as a leaf takes anyway: rows that stayed in memory may have left nothing, and a merge of 300,000 rows
+        # with 10 KB took more than 200 s, not 0.2
+        room = max(self.room.rows, self.room.leaf_rows * scatter.row_bytes)
         if rows * scatter.row_bytes * 2 <= room:
             self._push(fold, scatter.load([part]))
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,9 @@ from heatgrid.engine.compact import full_bytes
 from heatgrid.engine.scatter import Columns
 from heatgrid.engine.scratch import Scratch
 
+_FEW = 16
+"""Runs that are merged at once in any case."""
+_LEAST_CUT = 16
 KEYS = ("time", "seq", "rank")
 """The order of a session's rows; what is equal in all keeps the order of the input."""
 
@@ -85,28 +89,42 @@ def in_order(pieces: Iterable[Columns], rows: int, scratch: Scratch, room: int) 
     """The rows of all pieces in order, some at a time, with ``room`` bytes of memory; ``rows`` in all."""
     runs: list[_Run] = []
     names: list[str] = []
+    most = 0
     waiting: list[Columns] = []
     held = 0
     for piece in pieces:
         names = names or sorted(piece, key=lambda name: -np.dtype(DTYPES[name]).itemsize)
         size = len(piece["time"]) * full_bytes(piece)
+        # as many at a time as give two rounds: what a merge costs grows with the square of their number
+        most = most or max(_FEW, math.isqrt(rows * full_bytes(piece) * 3 // room) + 1)
         if waiting and (held + size) * 3 > room:
-            runs.append(_write(waiting, names, rows, scratch, room))
+            runs.append(_write(waiting, names, scratch, room // most))
             held = 0
         waiting.append(piece)
         held += size
     if waiting:
-        runs.append(_write(waiting, names, rows, scratch, room))
+        runs.append(_write(waiting, names, scratch, room // most))
+    while len(runs) > most:
+        runs = [_rewritten(runs[at : at + most], names, scratch) for at in range(0, len(runs), most)]
     yield from _merged(runs, scratch)
 
 
-def _write(waiting: list[Columns], names: list[str], rows: int, scratch: Scratch, room: int) -> _Run:
-    """Sort some pieces, which are let go of, and write them cut so that a merge has room for one cut of each run."""
+def _rewritten(runs: list[_Run], names: list[str], scratch: Scratch) -> _Run:
+    """Runs that follow each other in the input as one, in cuts no larger than theirs."""
+    step = max(rows for run in runs for _, rows in run.pieces)
+    pieces = []
+    for columns in _merged(runs, scratch):
+        for at in range(0, len(columns["time"]), step):
+            cut = [columns[name][at : at + step] for name in names]
+            pieces.append((scratch.put(cut), len(cut[0])))
+    return _Run(pieces, names)
+
+
+def _write(waiting: list[Columns], names: list[str], scratch: Scratch, room: int) -> _Run:
+    """Sort some pieces, which are let go of, and write them in cuts that take, merged, no more than ``room`` bytes."""
     columns = {name: np.concatenate([piece[name] for piece in waiting]) for name in names}
     waiting.clear()
-    row_bytes = full_bytes(columns)
-    runs = rows * row_bytes * 3 // room + 1
-    step = max(16, room // (3 * runs * row_bytes))
+    step = max(_LEAST_CUT, room // (3 * full_bytes(columns)))
     order = time_order(columns)
     cuts = [order[at : at + step] for at in range(0, len(order), step)]
     return _Run([(scratch.put([columns[name][cut] for name in names]), len(cut)) for cut in cuts], names)
