@@ -47,7 +47,9 @@ class Reading:
     declared: bool = opt("--declared", "", "Only the columns of --map are read: nothing is inferred.", False)
     tz: str = opt("--tz", "ZONE", "Zone of naive times and of periods [UTC].", "UTC")
     time_unit: str | None = opt("--time-unit", "s|ms|us|ns", "Unit of integer times [by their magnitude].")
-    format: str = opt("--format", "NAME", "parquet, arrow, csv or ndjson [by name and content].", "auto")
+    format: str = opt(
+        "--format", "NAME", "parquet, arrow, csv, ndjson, or one of `heatgrid formats` [by name and content].", "auto"
+    )
     coerce: bool = opt("--coerce", "", "Text such as '12px' for a number rejects the row, not the run.", False)
     evidence: list[str] = opt(
         "--evidence", "NAME=VALUE", "What the source can tell: time_quality=flush:5000, moves=rest:500, quantum_px=16, "

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from heatgrid.words.plan import Plan
 
 TIME_UNITS = ("s", "ms", "us", "ns")
-FORMATS = ("auto", "parquet", "arrow", "csv", "ndjson")
 ORDERS = ("auto", "time", "session", "any")
 BACKENDS = ("auto", "cpu", "gpu")
 
@@ -88,7 +87,6 @@ def events_of(events: Sequence[str], reading: Reading) -> Events:
     """The input, looked at but not yet read."""
     if reading.time_unit is not None:
         values.one_of(reading.time_unit, "--time-unit", TIME_UNITS)
-    values.one_of(reading.format, "--format", FORMATS)
     values.one_of(reading.on_error, "--on-error", ("raise", "skip"))
     mapping = values.mapping(reading.map)
     from heatgrid.sources.events import open_events

@@ -160,6 +160,25 @@ def _not_zero(typingctx: Any, array: Any, at: Any) -> Any:
     return types.uint64(array, types.uint64), codegen
 
 
+WIDE = 32
+
+
+def _string_ends(typingctx: Any, array: Any, at: Any) -> Any:
+    """Which of the 32 bytes from array[at] on (uint8) a JSON string cannot hold as they are: a quote, a backslash, a
+    control character; as the bits of an uint64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        kind = ir.VectorType(ir.IntType(8), WIDE)
+        held = builder.load(builder.bitcast(builder.gep(data, [args[1]]), kind.as_pointer()), align=1)
+        found = builder.icmp_unsigned("<", held, ir.Constant(kind, [0x20] * WIDE))
+        for sign in (0x22, 0x5C):
+            found = builder.or_(found, builder.icmp_unsigned("==", held, ir.Constant(kind, [sign] * WIDE)))
+        return builder.zext(builder.bitcast(found, ir.IntType(WIDE)), ir.IntType(64))
+
+    return types.uint64(array, types.int64), codegen
+
+
 def _stream_line(typingctx: Any, target: Any, at: Any, source: Any, start: Any) -> Any:
     """Copy 64 aligned bytes from source[start] to target[at] past the caches: nothing is read to write them."""
 
@@ -196,6 +215,7 @@ ones = cast(Callable[..., Any], intrinsic(_ones))
 bits_of = cast(Callable[..., Any], intrinsic(_bits_of))
 not_zero = cast(Callable[..., Any], intrinsic(_not_zero))
 trailing_zeros = cast(Callable[..., Any], intrinsic(_trailing_zeros))
+string_ends = cast(Callable[..., Any], intrinsic(_string_ends))
 stream_line = cast(Callable[..., Any], intrinsic(_stream_line))
 fence = cast(Callable[..., Any], intrinsic(_fence))
 leading_zeros = cast(Callable[..., Any], intrinsic(_leading_zeros))

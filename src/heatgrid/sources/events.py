@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from heatgrid.engine.workers import Workers
 from heatgrid.sources import infer, mapping, values
+from heatgrid.sources.adapters import choose as adapting
 from heatgrid.sources.deliver import Deliver
 from heatgrid.sources.files import check_format, choose_format, expand, identify
 from heatgrid.sources.ipc import open_ipc
@@ -360,13 +361,16 @@ def open_events(
     """
     if on_error not in ("raise", "skip"):
         raise UsageError("on_error is 'raise' or 'skip'", code="HG1205", value=on_error)
-    if format != "auto":
-        check_format(format)
+    adapter = adapting.named(format)
+    if format != "auto" and adapter is None:
+        format = check_format(format)
     if not time_range[0] < time_range[1] or not 1 <= time_range[0] <= time_range[1] <= 9999:
         raise UsageError("time_range is (first year, year after the last)", code="HG1206", value=time_range)
     notes: list[str] = []
     skipped: list[str] = []
-    parts = _parts(source, format, on_error, notes, skipped)
+    parts = _parts(source, format, adapter, on_error, notes, skipped)
+    told, sentences = adapting.settle(parts)
+    notes += sentences
     return Events(
         parts,
         name=parts[0].name if len(parts) == 1 else f"{len(parts)} inputs",
@@ -379,23 +383,25 @@ def open_events(
         time_range=time_range,
         notes=notes,
         skipped=skipped,
-        evidence=evidence_of(evidence),
+        evidence=evidence_of(evidence, told),
         declared=declared,
     )
 
 
-def _parts(source: Any, format: str, on_error: str, notes: list[str], skipped: list[str]) -> list[Part]:
+def _parts(
+    source: Any, format: str, adapter: Any, on_error: str, notes: list[str], skipped: list[str]
+) -> list[Part]:  # fmt: skip
     items = list(source) if isinstance(source, list | tuple | set | frozenset) else [source]
     paths = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike) and item != "-"]
     parts: list[Part] = []
     if paths:
-        found, sentences = expand([os.fsdecode(path) for path in paths])
+        found, sentences = expand([os.fsdecode(path) for path in paths], getattr(adapter, "suffixes", ()))
         notes += sentences
-        parts += _open_files(found, format, on_error, notes, skipped)
+        parts += _open_files(found, format, adapter, on_error, notes, skipped)
     for item in items:
         if isinstance(item, str | os.PathLike):
             if item == "-":
-                parts.append(open_stdin(format))
+                parts.append(open_stdin(format) if adapter is None else adapting.stdin(adapter))
             continue
         name = type(item).__name__ if len(items) == 1 else f"{type(item).__name__} {len(parts)}"
         part = memory_part(item, name)
@@ -407,7 +413,7 @@ def _parts(source: Any, format: str, on_error: str, notes: list[str], skipped: l
                 expected="a path, '-', an object with __arrow_c_stream__ or __arrow_c_array__, or a dict of arrays",
                 hint="pandas, polars, duckdb and pyarrow objects can be passed as they are",
             )
-        parts.append(part)
+        parts.append(adapting.table(part, format, adapter))
     if not parts:
         raise InputError(
             "there is nothing to read",
@@ -419,10 +425,12 @@ def _parts(source: Any, format: str, on_error: str, notes: list[str], skipped: l
     return parts
 
 
-def _open_files(found: list[str], format: str, on_error: str, notes: list[str], skipped: list[str]) -> list[Part]:
+def _open_files(
+    found: list[str], format: str, adapter: Any, on_error: str, notes: list[str], skipped: list[str]
+) -> list[Part]:  # fmt: skip
     def open_one(path: str) -> Part | InputError:
         try:
-            return open_file(path, format)
+            return open_file(path, format, adapter)
         except InputError as error:
             return error
 
@@ -440,14 +448,14 @@ def _open_files(found: list[str], format: str, on_error: str, notes: list[str], 
     return parts
 
 
-def open_file(path: str, format: str) -> Part:
-    """The part for one file by its format."""
+def open_file(path: str, format: str, adapter: Any = None) -> Part:
+    """The part for one file by its format; ``adapter``: the one that was asked for."""
     identity = identify(path)
-    chosen, packed = choose_format(format, path)
+    chosen, packed = choose_format("auto" if adapter is not None else format, path)
     if packed is None and chosen == "parquet":
-        return ParquetPart(identity)
+        return adapting.table(ParquetPart(identity), format, adapter)
     if packed is None and chosen == "ipc":
-        return open_ipc(identity)
+        return adapting.table(open_ipc(identity), format, adapter)
     if packed is not None and chosen in ("parquet", "ipc"):
         raise InputError(
             "a compressed Parquet or Arrow file cannot be read in place",
@@ -455,7 +463,12 @@ def open_file(path: str, format: str) -> Part:
             where=path,
             hint="unpack it first",
         )
-    return open_text(FileBytes(identity, packed), chosen)
+    text = FileBytes(identity, packed)
+    if adapter is not None or format == "auto":
+        part = adapting.text(text, adapter)
+        if part is not None:
+            return part
+    return adapting.table(open_text(text, chosen), format, adapter)
 
 
 def _united(parts: list[Part]) -> pa.Schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,11 +67,14 @@ def identify(path: str) -> Identity:
     return Identity(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
-def expand(names: list[str]) -> tuple[list[str], list[str]]:
-    """Paths, globs and folders as the sorted list of files that they stand for, each once; and notes."""
+def expand(names: list[str], suffixes: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """Paths, globs and folders as the sorted list of files that they stand for, each once; and notes.
+
+    suffixes : of the files to take from folders, instead of those of all known kinds.
+    """
     found: list[str] = []
     for name in names:
-        found += _expand_one(name)
+        found += _expand_one(name, tuple(suffixes))
     once: dict[str, str] = {}
     for path in sorted(found):
         once.setdefault(os.path.realpath(path), path)
@@ -80,7 +84,7 @@ def expand(names: list[str]) -> tuple[list[str], list[str]]:
     return sorted(once.values()), notes
 
 
-def _expand_one(name: str) -> list[str]:
+def _expand_one(name: str, suffixes: tuple[str, ...]) -> list[str]:
     if "://" in name:
         raise InputError(
             "addresses are not opened",
@@ -91,13 +95,13 @@ def _expand_one(name: str) -> list[str]:
         )
     path = os.path.expanduser(name)
     if os.path.isdir(path):
-        inside = _walk(path)
+        inside = _walk(path, suffixes)
         if not inside:
             raise InputError(
                 "the folder holds no file of a known kind",
                 code="HG2202",
                 where=name,
-                expected="files named " + " ".join(SUFFIXES),
+                expected="files named " + " ".join(suffixes or SUFFIXES),
                 hint="name the files themselves, or give --format",
             )
         return inside
@@ -120,15 +124,20 @@ def _expand_one(name: str) -> list[str]:
     )
 
 
-def _walk(folder: str) -> list[str]:
+def _walk(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     """Every file of a known kind below a folder; hidden ones and those named ``_...`` are left out."""
     found = []
     for base, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith((".", "_")))
-        found += [
-            os.path.join(base, n) for n in names if not n.startswith((".", "_")) and format_by_name(n)[0] is not None
-        ]
+        found += [os.path.join(base, n) for n in names if not n.startswith((".", "_")) and _is_wanted(n, suffixes)]
     return found
+
+
+def _is_wanted(name: str, suffixes: tuple[str, ...]) -> bool:
+    if not suffixes:
+        return format_by_name(name)[0] is not None
+    stem, suffix = os.path.splitext(name.lower())
+    return (os.path.splitext(stem)[1] if suffix in PACKED else suffix) in suffixes
 
 
 def format_by_name(path: str) -> tuple[str | None, str | None]:
@@ -181,6 +190,8 @@ def choose_format(asked: str, path: str) -> tuple[str | None, str | None]:
 
 
 def check_format(asked: str) -> str:
+    """A format of our own readers; those of adapters are not among them."""
+    asked = "ipc" if asked == "arrow" else asked
     if asked not in FORMATS:
         raise UsageError("there is no such input format", code="HG1201", value=asked, hint=nearest(asked, FORMATS))
     return asked

@@ -15,6 +15,7 @@ TIME = ("event", "flush", "ping")
 MOVES = ("all", "throttle", "rest", "none")
 HOLDS = ("boxes", "scroll", "visibility", "viewport", "views", "reactions")
 _MS = {"time_quality": ("flush", "ping"), "moves": ("throttle", "rest")}
+_MS_OF = {"time_quality": "time_ms", "moves": "moves_ms"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +87,15 @@ class Evidence:
         )
 
 
-def evidence_of(value: Evidence | Mapping[str, Any] | Sequence[str] | None) -> Evidence:
+def evidence_of(value: Evidence | Mapping[str, Any] | Sequence[str] | None, base: Evidence | None = None) -> Evidence:
     """Evidence as it is, as a mapping, or as texts such as ``time_quality=flush:5000``, ``has=scroll,viewport``.
+
+    base : what holds where the mapping or the texts name nothing.
 
     Errors: UsageError HG1145 for an unknown name or an unusable value.
     """
     if value is None or isinstance(value, Evidence):
-        return value or Evidence()
+        return value or base or Evidence()
     if isinstance(value, Mapping):
         pairs = [(str(name), given) for name, given in value.items()]
     else:
@@ -103,8 +106,10 @@ def evidence_of(value: Evidence | Mapping[str, Any] | Sequence[str] | None) -> E
     for name, given in pairs:
         if name not in known:
             raise _bad("evidence", name, "one of " + ", ".join(known), known)
+        if name in _MS and base is not None:
+            out[_MS_OF[name]] = 0
         out |= _read(name, given)
-    return Evidence(**out)
+    return Evidence(**out) if base is None else replace(base, **out)
 
 
 def _read(name: str, given: Any) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def _read(name: str, given: Any) -> dict[str, Any]:
     try:
         if name in _MS:
             kind, colon, ms = given.partition(":")
-            return {name: kind} | ({("time_ms" if name == "time_quality" else "moves_ms"): int(ms)} if colon else {})
+            return {name: kind} | ({_MS_OF[name]: int(ms)} if colon else {})
         return {name: int(given) if name.endswith("_ms") else float(given)}
     except ValueError:
         raise _bad(name, given, "a number") from None

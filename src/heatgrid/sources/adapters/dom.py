@@ -1,0 +1,182 @@
+"""Readable names of the elements of a recorded page, from the nodes that a recording tells of."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from heatgrid.cpu import json as leaves
+from heatgrid.cpu.json import PAD
+from heatgrid.cpu.jsonpick import unescaped
+from heatgrid.sources.records import Array, Tape, Words
+
+MARKS = (
+    "data-testid", "data-test-id", "data-test", "data-qa", "data-cy", "data-track", "data-attr", "data-feature",
+    "data-action",
+)  # fmt: skip
+"""Attributes that people give so that an element has a name."""
+ACTIVE = frozenset(("a", "button", "input", "select", "textarea", "summary", "label", "option"))
+ROLES = frozenset(
+    ("button", "link", "tab", "menuitem", "menuitemcheckbox", "menuitemradio", "option", "checkbox", "radio", "switch")
+)
+UP = 12
+"""Ancestors that are looked at."""
+LONGEST = 40
+_MADE = re.compile(r"\d{4}|[0-9a-f]{8}|^:r|^(radix|react-aria|headlessui|ember|mui|ext-gen|yui|rc[-_])", re.IGNORECASE)
+_EMAIL = re.compile(r"\S+@\S+\.\S+")
+_SPACES = re.compile(r"\s+")
+
+
+def is_made(word: str) -> bool:
+    """An id that a library counts up: another one in the next session."""
+    return bool(_MADE.search(word))
+
+
+def shown(text: str) -> str:
+    """A text as part of a name: one line, short, without addresses."""
+    text = _EMAIL.sub(":email", _SPACES.sub(" ", text).strip())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+
+
+class Nodes:
+    """The nodes of a recording by (snapshot, id); of equal ones the last."""
+
+    def __init__(self, tape: Tape, words: Words, table: Array) -> None:
+        """table : int64 (nodes, 4): snapshot, id, parent's id, line."""
+        self.tape, self.words = tape, words
+        self._table = table
+        keys = table[:, 0] << 32 | (table[:, 1] & 0xFFFFFFFF)
+        above = table[:, 0] << 32 | (table[:, 2] & 0xFFFFFFFF)
+        self._order, self._above = np.argsort(keys, kind="stable"), np.argsort(above, kind="stable")
+        self._keys, self._parents = keys[self._order], above[self._above]
+        self._members: dict[int, dict[str, int]] = {}
+        self._told: dict[int, tuple[str, dict[str, str], int]] = {}
+
+    def find(self, snapshot: int, node: int) -> int:
+        """The row of a node, or -1."""
+        key = snapshot << 32 | (node & 0xFFFFFFFF)
+        at = int(self._keys.searchsorted(key, side="right")) - 1
+        return int(self._order[at]) if at >= 0 and self._keys[at] == key else -1
+
+    def parent(self, row: int) -> int:
+        return self.find(int(self._table[row, 0]), int(self._table[row, 2]))
+
+    def children(self, row: int) -> list[int]:
+        """Rows of what hangs below a node, in the order in which it was told."""
+        key = int(self._table[row, 0]) << 32 | (int(self._table[row, 1]) & 0xFFFFFFFF)
+        first, last = np.searchsorted(self._parents, [key, key + 1])
+        return [int(r) for r in self._above[first:last]]
+
+    def members(self, line: int) -> dict[str, int]:
+        """The lines of an object's members by their names."""
+        found = self._members.get(line)
+        if found is None:
+            lines, found, t = self.tape.lines, {}, line + 1
+            last = int(lines[line, 3])
+            while t < last:
+                word = int(lines[t, 0]) >> 8
+                if word:
+                    found[self.words.names[word - 1]] = t
+                t = int(lines[t, 3])
+            self._members[line] = found
+        return found
+
+    def text(self, line: int | None) -> str:
+        """A string's text; "" for what is none."""
+        if line is None:
+            return ""
+        return text_of(self.tape, line) or ""
+
+    def tag(self, row: int) -> str:
+        return self.text(self.members(int(self._table[row, 3])).get("tagName")).lower()
+
+    def attributes(self, row: int) -> dict[str, str]:
+        line = self.members(int(self._table[row, 3])).get("attributes")
+        if line is None or int(self.tape.lines[line, 0]) & 0xFF != leaves.OBJECT:
+            return {}
+        return {name: self.text(at) for name, at in self.members(line).items()}
+
+    def told(self, row: int) -> tuple[str, dict[str, str], int]:
+        """(tag, attributes, row of the parent): of those above many elements, once."""
+        found = self._told.get(row)
+        if found is None:
+            found = self._told[row] = self.tag(row), self.attributes(row), self.parent(row)
+        return found
+
+    def content(self, row: int, most: int = 200) -> str:
+        """What an element reads, as far as it is short."""
+        parts: list[str] = []
+        todo = [row]
+        seen = 0
+        while todo and seen < 64:
+            at = todo.pop()
+            seen += 1
+            told = self.text(self.members(int(self._table[at, 3])).get("textContent"))
+            if told and self.tag(at) == "":
+                parts.append(told)
+            elif self.tag(at) not in ("style", "script", "noscript"):
+                todo += reversed(self.children(at))
+            if sum(map(len, parts)) > most:
+                break
+        return shown(" ".join(parts))
+
+    def name(self, snapshot: int, node: int) -> str | None:
+        """The name of the element that a node belongs to: what can be operated, if it lies in that; None if unknown."""
+        row = self.find(snapshot, node)
+        if row < 0:
+            return None
+        if not self.tag(row):
+            row = self.parent(row)
+        chain: list[tuple[int, str, dict[str, str]]] = []
+        while row >= 0 and len(chain) < UP:
+            tag, attributes, above = self.told(row)
+            if not tag:
+                break
+            chain.append((row, tag, attributes))
+            row = above
+        if not chain:
+            return None
+        for one in chain:
+            if one[1] in ACTIVE or one[2].get("role") in ROLES or "onclick" in one[2]:
+                return self._own(*one) or self._named(*one) or self._within(chain, one[1])
+        return self._own(*chain[0]) or self._within(chain, chain[0][1])
+
+    @staticmethod
+    def _own(_: int, tag: str, attributes: dict[str, str]) -> str | None:
+        """By what somebody gave it as a name: a data attribute, an id."""
+        for mark in MARKS:
+            if attributes.get(mark):
+                return f"{tag}[{mark}={shown(attributes[mark])}]"
+        given = attributes.get("id", "")
+        return f"{tag}#{shown(given)}" if given and not is_made(given) else None
+
+    def _named(self, row: int, tag: str, attributes: dict[str, str]) -> str | None:
+        """By its role and what it reads."""
+        role = attributes.get("role") or tag
+        for told in (attributes.get("aria-label"), self.content(row), attributes.get("title"), attributes.get("alt")):
+            if told and told.strip():
+                return f'{role} "{shown(told)}"'
+        if attributes.get("name"):
+            return f"{role}[name={shown(attributes['name'])}]"
+        return f"{role}[type={attributes['type']}]" if attributes.get("type") else None
+
+    def _within(self, chain: list[tuple[int, str, dict[str, str]]], tag: str) -> str:
+        """By the nearest ancestor that has a name."""
+        for one in chain:
+            own = self._own(*one)
+            if own:
+                return f"{own} {tag}"
+        return tag
+
+
+def text_of(tape: Tape, line: int) -> str | None:
+    """The text of a string on the tape, "" for what is none; None where it holds a NUL or half a surrogate."""
+    kind, start, stop, _ = tape.lines[line].tolist()
+    if kind & 0xFF == leaves.STRING:
+        return tape.data[start:stop].tobytes().decode("utf-8", "replace")
+    if kind & 0xFF != leaves.ESCAPED:
+        return ""
+    out = np.empty(stop - start + PAD, np.uint8)
+    used = int(unescaped(tape.data, start, stop, out))
+    return None if used < 0 else out[:used].tobytes().decode("utf-8", "replace")
