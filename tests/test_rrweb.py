@@ -140,22 +140,16 @@ def test_a_touch_is_one_click_and_never_a_move_of_the_pointer():
 
 
 def test_stock_taken_again_is_no_new_view_but_a_reload_is_one():
-    events = [
-        *START,
-        meta(1000),
-        snapshot(1001, root=50, top=30),
-        act(1002, 2, 4, 1, 1),
-        meta(2000),
-        snapshot(2001),
-        meta(3000, "https://a.example/q"),
-        snapshot(3001),
-    ]
-    made = rows(events)
-    assert brief(of(made, "pageview"), "page") == [("https://a.example/p?mail=q@r.example",)] * 2 + [
-        ("https://a.example/q",)
-    ]
+    stock = [meta(1000), snapshot(1001, top=30), act(1002, 2, 4, 1, 1)]
+    loaded = [{"type": n, "data": {}, "timestamp": T + 1990 + n} for n in (0, 1)]
+    other = [meta(3000, "https://a.example/q"), snapshot(3001)]
+    made = rows([*START, *stock, *loaded, custom(1995, "x"), meta(2000), snapshot(2001), *other])
+    first = "https://a.example/p?mail=q@r.example"
+    assert brief(of(made, "pageview"), "page") == [(first,), (first,), ("https://a.example/q",)]
     assert of(made, "click")[0]["y"] == 31
     assert of(made, "pageview")[1]["scroll_y"] == 0
+    early = [*START, *loaded, said(2500, 3, id=1, x=0, y=9), meta(3000), snapshot(3001), act(4000, 2, 4, 1, 1)]
+    assert brief(rows(early)[1:], "kind", "y") == [("scroll", None), ("click", 1)]  # it was loaded while recorded
     moved = rows([*START, meta(1000), snapshot(1001, root=50), said(1005, 3, id=50, x=0, y=9), act(1006, 2, 4, 1, 1)])
     assert brief(moved[1:], "kind", "frame", "y") == [("scroll", "page", None), ("click", "page", 10)]
 
@@ -214,6 +208,15 @@ def test_a_mutation_is_kept_where_it_can_be_a_reaction():
     assert heat.rules["flagged"].to_pylist() == [1]  # the click at 20 s; the one at 1,990 ms is answered
 
 
+def test_a_reaction_does_not_end_the_time_on_its_element():
+    made = rows(
+        [*START, act(1000, 2, 4, 1, 1), said(1010, 0, adds=[]), said(1020, 14, ranges=[]), act(3000, 2, 12, 1, 1)]
+    )
+    assert brief(made[1:4], "kind", "feature") == [(k, 'button "Buy now"') for k in ("click", "mutation", "selection")]
+    heat = hg.run(table_of(made))
+    assert heat.features.filter(heat.features["clicks"].to_numpy() == 1)["dwell_ms"].to_pylist() == [2000, 0]
+
+
 def test_rows_without_a_click_point_and_inputs_keep_no_text():
     made = rows(
         [
@@ -226,7 +229,7 @@ def test_rows_without_a_click_point_and_inputs_keep_no_text():
     )
     assert brief(made[1:], "kind", "x", "feature", "pointer") == [
         ("focus", None, "input[name=email]", None), ("blur", None, "input[name=email]", None),
-        ("input", None, "input[name=email]", None), ("selection", None, None, None),
+        ("input", None, "input[name=email]", None), ("selection", None, "input[name=email]", None),
     ]  # fmt: skip
     assert "secret" not in str(made)
 
@@ -306,6 +309,10 @@ def compared(batch):
     return made
 
 
+def loaded(t, n):
+    return [{"type": k, "data": {}, "timestamp": T + t} for k in range(n)]
+
+
 points = st.tuples(st.integers(0, 900), st.integers(0, 500), st.integers(1, 18), st.integers(-900, 0))
 steps = st.one_of(
     st.builds(lambda p: lambda t: moves(t, *p), st.lists(points, max_size=4)),
@@ -317,8 +324,9 @@ steps = st.one_of(
     st.builds(lambda s: lambda t: said(t, s, id=4), st.sampled_from([0, 5, 7, 8, 10, 11, 13, 14, 16])),
     st.builds(lambda tag: lambda t: custom(t, tag, href=f"https://a.example/{tag}"),
               st.sampled_from(["$pageview", "window hidden", "$x", "done"])),
-    st.builds(lambda h, r, top: lambda t: (meta(t, f"https://a.example/{h}"), snapshot(t + 1, r, top=top)),
-              st.sampled_from("pq"), st.sampled_from([1, 60]), st.integers(0, 99)),
+    st.builds(lambda h, n, top: lambda t: (*loaded(t - 1, n), meta(t, f"https://a.example/{h}"),
+                                           snapshot(t + 1, top=top)),
+              st.sampled_from("pq"), st.integers(0, 2), st.integers(0, 99)),
 )  # fmt: skip
 
 

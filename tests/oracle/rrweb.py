@@ -52,9 +52,10 @@ def rows(events):
     metas = {}
     for event in events:  # pages are told apart in the order of the file
         if event["type"] == 4:
-            later = [e for e in events[events.index(event) + 1 :] if e["type"] in (2, 4)]
-            own = later and later[0]["type"] == 2 and later[0]["data"]["node"]["id"] == 1
-            metas[id(event["data"])] = event["data"]["href"] != last_href or bool(own)
+            prior = [e for e in events[: events.index(event)] if e["type"] not in (1, 5, 6)]
+            prior = [e for e in prior if e["type"] != 3 or e["data"]["source"] not in (10, 11, 16)]
+            loaded = bool(prior) and prior[-1]["type"] == 0
+            metas[id(event["data"])] = event["data"]["href"] != last_href or loaded
             last_href = event["data"]["href"]
         if event["type"] == 5 and event["data"]["tag"] == "$pageview":
             metas[id(event["data"]["payload"])] = event["data"]["payload"]["href"] != last_href

@@ -26,7 +26,9 @@ WORDS = (
     _HREF, _NODE, _INITIAL, _LEFT, _TOP, _ADDS, _PARENT, _CHILDREN, _TAG_NAME, _TEXT,
 ) = range(1, 23)  # fmt: skip
 
-META, MOVE, TOUCH_MOVE, DRAG, SCROLL, RESIZE, INPUT, MEDIA, SELECTION, MUTATION, CUSTOM, PLUGIN, SNAPSHOT = range(1, 14)
+META, MOVE, TOUCH_MOVE, DRAG, SCROLL, RESIZE, INPUT, MEDIA, SELECTION, MUTATION, CUSTOM, PLUGIN, SNAPSHOT, LOADED = (
+    range(1, 15)
+)
 """Kinds of rows; INTERACTION + n is rrweb's mouse interaction n."""
 INTERACTION = 32
 CLICK, TOUCH_START, TOUCH_END = INTERACTION + 2, INTERACTION + 7, INTERACTION + 9
@@ -111,6 +113,8 @@ def rows_of(data: Any, lines: Any, events: Any, rows: Any, first: Any, status: A
             left, top = _real(data, lines, member(lines, start, _LEFT)), _real(data, lines, member(lines, start, _TOP))
             root = _real(data, lines, member(lines, member(lines, inside, _NODE), _ID))
             _put(rows, n, time, SNAPSHOT, left, top, root, -1, inside)
+        elif kind == 0:
+            _put(rows, n, time, LOADED, np.nan, np.nan, np.nan, -1, inside)
         elif kind == 5 or kind == 6:
             _put(rows, n, time, CUSTOM if kind == 5 else PLUGIN, np.nan, np.nan, np.nan, -1, inside)
         elif kind == 3:
@@ -169,7 +173,10 @@ def place(
     fresh : uint8 by row, 1 for META and CUSTOM rows that open a page (a META that only takes stock does not).
     state : float64 (4), scroll x and y, window width and height (NaN: not known yet).
     out : float64 (rows, 6): x, y on the page, window width, height, scroll x, y. keep : uint8, 0 drops the row (a
-    snapshot, a mutation that is no reaction), 2 a scroll of a container. pages : int64, the row that opened its page.
+    snapshot, a document's end, a mutation that is no reaction), 2 a scroll of a container. pages : int64, the row that
+    opened its page.
+    A reaction or selection is on the element that the pointer was on (else it would end the time spent there): its NODE
+    is set.
     touched : int8, MOUSE, PEN, TOUCH, or -1 for what no pointer did.
     """
     page = np.int64(-1)
@@ -177,6 +184,7 @@ def place(
     touch = -np.inf
     clicked = -np.inf
     answered = True
+    under = np.nan
     n = order.shape[0]
     for k in range(n):
         i = np.int64(order[k])
@@ -212,6 +220,9 @@ def place(
             if abs(y) >= 0:
                 state[1] = y
             keep[i] = 0
+            under = np.nan
+        elif what == LOADED:
+            keep[i] = 0
         elif what == RESIZE:
             if x > 0:
                 state[2] = x
@@ -231,6 +242,9 @@ def place(
             if answered or time - clicked > REACTION_MS:
                 keep[i] = 0
             answered = True
+            rows[i, NODE] = under
+        elif what == SELECTION:
+            rows[i, NODE] = under
         elif what == CUSTOM and fresh[i] == 1:
             page = i
         if what == TOUCH_MOVE or TOUCH_START <= what <= INTERACTION + 10:
@@ -240,6 +254,8 @@ def place(
             pointer = TOUCH if time - touch <= TAPPED_MS else MOUSE
         elif pointer < 0 and what > INTERACTION and what != INTERACTION + 5 and what != INTERACTION + 6:
             pointer = MOUSE
+        if what <= DRAG or what >= INTERACTION:
+            under = rows[i, NODE] if what != META else np.nan
         if what == CLICK:
             clicked = time
             answered = False

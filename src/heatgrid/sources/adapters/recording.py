@@ -21,6 +21,7 @@ from heatgrid.cpu.rrweb import (
     INPUT,
     INTERACTION,
     LINE,
+    LOADED,
     MEDIA,
     META,
     MOVE,
@@ -213,8 +214,6 @@ class Reader:
         broken: list[int] = []
         nodes = Nodes(tape, self._words, np.empty((0, 4), np.int64))
         special = np.flatnonzero((what == META) | (what == CUSTOM) | (what == PLUGIN))
-        snapshots = np.flatnonzero(what == SNAPSHOT)
-        metas = np.flatnonzero(what == META)
         href = None
         for row in special.tolist():
             line = int(rows[row, LINE])
@@ -225,11 +224,11 @@ class Reader:
                     dropped.append(row)
                     continue
                 told = nodes.text(inside.get("href"))
-                follows = snapshots[np.searchsorted(snapshots, row) :][:1]
-                later = metas[np.searchsorted(metas, row + 1) :][:1]
-                own = len(follows) and (not len(later) or follows[0] < later[0])
-                # a recorder that takes stock again writes both events anew; node ids begin at 1 on a new page only
-                if told != href or (own and rows[follows[0], NODE] == 1):
+                # a recorder that takes stock again writes this one anew too, but no document has been loaded then
+                before = row - 1
+                while before >= 0 and what[before] in (CUSTOM, PLUGIN):
+                    before -= 1
+                if told != href or (before >= 0 and what[before] == LOADED):
                     fresh[row], hrefs[row], href = 1, told, told
                 continue
             payload = inside.get("payload")
