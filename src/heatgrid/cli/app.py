@@ -14,6 +14,7 @@ from heatgrid.cli import (
     demo,
     doctor,
     features,
+    formats,
     friction,
     journeys,
     layout,
@@ -53,13 +54,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,
+    "formats": formats.formats,
+    "convert": formats.convert,
     "bench": bench.bench,
     "doctor": doctor.doctor,
 }
 _HEADINGS = (
-    "Input", "Dump", "Bench", "Result", "Table", "Journey", "Which", "Depth", "Looks", "Reading", "Counting",
-    "Running",
-    "Common",
+    "Input", "Dump", "Bench", "Converting", "Result", "Table", "Journey", "Which", "Depth", "Looks", "Reading",
+    "Counting", "Running", "Common",
 )  # fmt: skip
 
 

@@ -122,6 +122,7 @@ class ParquetPart:
             self.rows: int | None = file.metadata.num_rows
             self.quick = file.metadata.num_rows >= FROM_ROWS
             self.own = sound(file.schema_arrow)
+            self.told = (file.schema_arrow.metadata or {}).get(b"heatgrid.evidence")
         self.keys = {key: value for key, value in partitions(self.path).items() if key not in self.own.names}
         self.schema = keys_field(self.own, self.keys)
 

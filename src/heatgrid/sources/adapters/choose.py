@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from heatgrid.sources.parts import Part
 from heatgrid.sources.stdin import NAME
 from heatgrid.sources.streams import FileBytes, PipeBytes, blocks
 from heatgrid.words.errors import InputError, UsageError
-from heatgrid.words.evidence import Evidence
+from heatgrid.words.evidence import Evidence, evidence_of
 
 HEAD = 1 << 16
 
@@ -73,11 +74,23 @@ def settle(parts: Sequence[Part]) -> tuple[Evidence | None, list[str]]:
         )  # fmt: skip
     name, part = next(iter(kinds.items()))
     if name is None:
-        return None, []
+        return _kept(parts), []
     adapter: Any = part.adapter  # type: ignore[attr-defined]
     notes = [f"read as {name}: {adapter.about}"]
     notes += tell_apart([one for one in parts if isinstance(one, RecordingPart)])
     return adapter.evidence, notes
+
+
+def _kept(parts: Sequence[Part]) -> Evidence | None:
+    """What ``heatgrid convert`` wrote down of the source that it read; unlike ones say nothing."""
+    told = {getattr(part, "told", None) for part in parts}
+    kept = told.pop()
+    if kept is None or told:
+        return None
+    try:
+        return evidence_of(json.loads(kept))
+    except (ValueError, UsageError, TypeError):
+        return None  # another's metadata, or a later version's
 
 
 def _lines(source: FileBytes | PipeBytes, adapter: registry.Lines) -> Part:
