@@ -123,3 +123,45 @@ def numbers(tape: Tape, found: Array) -> pa.Array:
 
 def _bitmap(valid: Array) -> pa.Buffer:
     return pa.py_buffer(np.packbits(valid.astype(bool), bitorder="little"))
+
+
+class Records:
+    """Some JSON records and the values at the paths that are wanted of them."""
+
+    def __init__(self, paths: Paths, data: Array, starts: Array, stops: Array, named: Sequence[str]) -> None:
+        self.tape = Tape(data, starts, stops, paths.words)
+        self._found = paths.find(self.tape)
+        self._place = {name: column for column, name in enumerate(named)}
+        self.bad = np.zeros(len(starts), np.uint8)
+        """1 where a text that was taken is none (a NUL, half a surrogate)."""
+
+    def text(self, name: str) -> pa.Array:
+        return texts(self.tape, self._found[self._place[name]], self.bad)
+
+    def number(self, name: str) -> pa.Array:
+        return numbers(self.tape, self._found[self._place[name]])
+
+
+def lines_of(data: bytes) -> tuple[Array, Array, Array]:
+    """(padded bytes, where each line begins, where it ends)."""
+    memory = padded(data)
+    ends = np.flatnonzero(memory[: len(data)] == 0x0A)
+    starts = np.concatenate([[0], ends + 1])
+    stops = np.append(ends, len(data))
+    if starts[-1] == len(data):
+        starts, stops = starts[:-1], stops[:-1]
+    return memory, starts.astype(np.int64), stops.astype(np.int64)
+
+
+def spans_of(column: pa.Array) -> tuple[Array, Array, Array]:
+    """The same of a column of texts; a null is empty."""
+    column = column.cast(pa.large_string())
+    n = len(column)
+    _, offsets, data = column.buffers()
+    at = np.frombuffer(offsets, np.int64)[column.offset : column.offset + n + 1] if n else np.zeros(1, np.int64)
+    first, last = int(at[0]), int(at[-1])
+    memory = padded(memoryview(data)[first:last]) if data is not None else padded(b"")
+    starts, stops = at[:-1] - first, at[1:] - first
+    if column.null_count:
+        stops = np.where(np.asarray(column.is_null()), starts, stops)
+    return memory, np.ascontiguousarray(starts), np.ascontiguousarray(stops)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +25,8 @@ ROLES = frozenset(
 UP = 12
 """Ancestors that are looked at."""
 LONGEST = 40
+Element = tuple[str, dict[str, str], Callable[[], str]]
+"""(tag, attributes, what gives its text)."""
 _MADE = re.compile(r"\d{4}|[0-9a-f]{8}|^:r|^(radix|react-aria|headlessui|ember|mui|ext-gen|yui|rc[-_])", re.IGNORECASE)
 _EMAIL = re.compile(r"\S+@\S+\.\S+")
 _SPACES = re.compile(r"\s+")
@@ -128,46 +132,49 @@ class Nodes:
             return None
         if not self.tag(row):
             row = self.parent(row)
-        chain: list[tuple[int, str, dict[str, str]]] = []
+        chain: list[Element] = []
         while row >= 0 and len(chain) < UP:
             tag, attributes, above = self.told(row)
             if not tag:
                 break
-            chain.append((row, tag, attributes))
+            chain.append((tag, attributes, partial(self.content, row)))
             row = above
-        if not chain:
-            return None
-        for one in chain:
-            if one[1] in ACTIVE or one[2].get("role") in ROLES or "onclick" in one[2]:
-                return self._own(*one) or self._named(*one) or self._within(chain, one[1])
-        return self._own(*chain[0]) or self._within(chain, chain[0][1])
+        return name_of(chain) if chain else None
 
-    @staticmethod
-    def _own(_: int, tag: str, attributes: dict[str, str]) -> str | None:
-        """By what somebody gave it as a name: a data attribute, an id."""
-        for mark in MARKS:
-            if attributes.get(mark):
-                return f"{tag}[{mark}={shown(attributes[mark])}]"
-        given = attributes.get("id", "")
-        return f"{tag}#{shown(given)}" if given and not is_made(given) else None
 
-    def _named(self, row: int, tag: str, attributes: dict[str, str]) -> str | None:
-        """By its role and what it reads."""
-        role = attributes.get("role") or tag
-        for told in (attributes.get("aria-label"), self.content(row), attributes.get("title"), attributes.get("alt")):
-            if told and told.strip():
-                return f'{role} "{shown(told)}"'
-        if attributes.get("name"):
-            return f"{role}[name={shown(attributes['name'])}]"
-        return f"{role}[type={attributes['type']}]" if attributes.get("type") else None
+def name_of(chain: Sequence[Element]) -> str:
+    """The name of the first of some elements, each inside the next: of what can be operated, if it lies in that."""
+    for one in chain:
+        if one[0] in ACTIVE or one[1].get("role") in ROLES or "onclick" in one[1]:
+            return _own(one) or _named(one) or _within(chain, one[0])
+    return _own(chain[0]) or _within(chain, chain[0][0])
 
-    def _within(self, chain: list[tuple[int, str, dict[str, str]]], tag: str) -> str:
-        """By the nearest ancestor that has a name."""
-        for one in chain:
-            own = self._own(*one)
-            if own:
-                return f"{own} {tag}"
-        return tag
+
+def _own(one: Element) -> str | None:
+    """By what somebody gave it as a name: a data attribute, an id."""
+    tag, attributes, _ = one
+    for mark in MARKS:
+        if attributes.get(mark):
+            return f"{tag}[{mark}={shown(attributes[mark])}]"
+    given = attributes.get("id", "")
+    return f"{tag}#{shown(given)}" if given and not is_made(given) else None
+
+
+def _named(one: Element) -> str | None:
+    """By its role and what it reads."""
+    tag, attributes, content = one
+    role = attributes.get("role") or tag
+    for told in (attributes.get("aria-label"), content(), attributes.get("title"), attributes.get("alt")):
+        if told and told.strip():
+            return f'{role} "{shown(told)}"'
+    if attributes.get("name"):
+        return f"{role}[name={shown(attributes['name'])}]"
+    return f"{role}[type={attributes['type']}]" if attributes.get("type") else None
+
+
+def _within(chain: Sequence[Element], tag: str) -> str:
+    """By the nearest ancestor that has a name."""
+    return next((f"{own} {tag}" for one in chain if (own := _own(one))), tag)
 
 
 def text_of(tape: Tape, line: int) -> str | None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 GROUP = "heatgrid.sources"
 OWN = {
     "rrweb": "heatgrid.sources.adapters.rrweb:Rrweb",
+    "posthog": "heatgrid.sources.adapters.posthog:PostHog",
+    "posthog-heatmaps": "heatgrid.sources.adapters.posthog:PostHogHeatmaps",
 }
 """Name -> module:factory; loaded when asked for."""
 
