@@ -48,7 +48,9 @@ def parquet(path, events):
         {
             **{n: [e.get(n) for e in events] for n in ("uuid", "event", "distinct_id", "person_id", "elements_chain")},
             "properties": [json.dumps(e["properties"]) for e in events],
-            "timestamp": pa.array([e["timestamp"].rstrip("Z") for e in events]).cast(pa.timestamp("us", "UTC")),
+            "timestamp": pa.array([e["timestamp"].rstrip("Z") for e in events])
+            .cast(pa.timestamp("us"))
+            .cast(pa.timestamp("us", "UTC")),
             "created_at": pa.array([T] * len(events)),
         }
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from heatgrid.sources.adapters import registry
 from heatgrid.sources.adapters.parts import LinesPart, RecordingPart, TablePart, tell_apart
-from heatgrid.sources.files import FORMATS, format_by_name
+from heatgrid.sources.files import FORMATS
 from heatgrid.sources.parts import Part
 from heatgrid.sources.stdin import NAME
 from heatgrid.sources.streams import FileBytes, PipeBytes, blocks
@@ -33,8 +33,12 @@ def text(source: FileBytes, adapter: Any) -> Part | None:
         adapter = next((one for one in _own(registry.Recordings, registry.Lines) if one.sniff(head)), None)
     if isinstance(adapter, registry.Recordings):
         return RecordingPart(source, adapter)
-    if isinstance(adapter, registry.Tables) and format_by_name(source.name)[0] == "csv":
-        return None  # of two ways, the one of tables
+    if (
+        isinstance(adapter, registry.Tables)
+        and isinstance(adapter, registry.Lines)
+        and not adapter.sniff(_head(source))
+    ):
+        return None  # of its two ways, that of tables
     if isinstance(adapter, registry.Lines):
         return _lines(source, adapter)
     return None

@@ -100,7 +100,9 @@ class TablePart:
         return None
 
     def tasks(self, job: Job) -> Iterator[Task]:
-        wanted = {name: name for name in self.adapter.needs if name in self.base.schema.names}
+        choose = getattr(self.adapter, "wanted", None)
+        names = self.adapter.needs if choose is None else choose(self.base.schema)
+        wanted = {name: name for name in names if name in self.base.schema.names}
         raw = Deliver(wanted=wanted, time_path=None, times=Times(), where=None, coerce=True, loose=self.base.loose)
         for task in self.base.tasks(replace(job, deliver=raw)):
             yield partial(self._convert, task, job)

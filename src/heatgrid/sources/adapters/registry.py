@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 GROUP = "heatgrid.sources"
 OWN = {
     "rrweb": "heatgrid.sources.adapters.rrweb:Rrweb",
+    "snowplow": "heatgrid.sources.adapters.snowplow:Snowplow",
     "posthog": "heatgrid.sources.adapters.posthog:PostHog",
     "posthog-heatmaps": "heatgrid.sources.adapters.posthog:PostHogHeatmaps",
 }
