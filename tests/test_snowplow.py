@@ -28,8 +28,8 @@ def page(view, other=True, turned=False):
 
 def unstruct(name, **data):
     inner = {"schema": f"{SCHEMA}/{name}/jsonschema/1-0-1", "data": data}
-    return {"event": "unstruct", "event_name": name,
-            "unstruct_event": json.dumps({"schema": f"{SCHEMA}/unstruct_event/jsonschema/1-0-0", "data": inner})}  # fmt: skip
+    whole = json.dumps({"schema": f"{SCHEMA}/unstruct_event/jsonschema/1-0-0", "data": inner})
+    return {"event": "unstruct", "event_name": name, "unstruct_event": whole}
 
 
 def event(at, name="page_view", view="v1", **more):
