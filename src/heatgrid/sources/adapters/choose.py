@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from heatgrid.sources.adapters import registry
@@ -120,5 +121,10 @@ def _head(source: FileBytes) -> bytes:
 
 def _own(*kinds: type) -> list[Any]:
     """Our own adapters of some kinds: those of other packages are taken by name only."""
-    made = (registry.load(name) for name in registry.OWN)
-    return [one for one in made if isinstance(one, kinds)]
+    return [one for one in _all() if isinstance(one, kinds)]
+
+
+@cache
+def _all() -> list[Any]:
+    """Made once: of thousands of recordings each asks, and a recording's reader keeps its words."""
+    return [registry.load(name) for name in registry.OWN]
