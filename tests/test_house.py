@@ -26,6 +26,7 @@ FLOORS = {
     "api": 5,
     "heat": 5,
     "arrays": 5,
+    "service": 5,
     "dwelling": 5,
     "dwelling_device": 5,
     "bench": 5,

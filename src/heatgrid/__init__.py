@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from heatgrid.dwelling import dwell
     from heatgrid.heat import Heat
     from heatgrid.outputs.grid import Grid
+    from heatgrid.service import Engine
     from heatgrid.words.areas import Area
     from heatgrid.words.errors import HeatgridError
     from heatgrid.words.plan import Plan
 
 _HOMES = {
     "Area": "heatgrid.words.areas",
+    "Engine": "heatgrid.service",
     "Grid": "heatgrid.outputs.grid",
     "Heat": "heatgrid.heat",
     "HeatgridError": "heatgrid.words.errors",
@@ -37,6 +39,7 @@ _HOMES = {
 
 __all__ = [
     "Area",
+    "Engine",
     "Grid",
     "Heat",
     "HeatgridError",

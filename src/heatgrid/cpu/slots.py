@@ -20,6 +20,8 @@ FIELDS = 8
 NEVER = -(2**63)
 
 DONE, FULL, RETURNED = 0, 1, 2
+NEW, LATE = -1, -2
+"""Where a row's session is not among the open ones, and where the row can no longer be read in its place."""
 
 
 @fused
@@ -134,6 +136,35 @@ def assign(
             return np.int64(stop), reason
         first = stop
     return index.shape[0], DONE
+
+
+@tight
+def stand(
+    lo: Any, hi: Any, time: Any, seq: Any, ms_mul: Any, ms_div: Any, gap: Any, table: Any, slots: Any, gone: Any,
+    gone_ids: Any, gone_last: Any, out: Any,
+) -> Any:  # fmt: skip
+    """out[i] = slot of the open session (lo, hi)[i], NEW, or LATE: the session has been read beyond the row's time
+    (and seq, unless of length 0), or was closed and may not return yet (as `assign`). Returns how many are late."""
+    mask = table.shape[0] - 1
+    late = 0
+    for i in range(np.uint64(lo.shape[0])):
+        h = _home(lo[i], mask)
+        s = np.int64(table[np.uint64(h)])
+        while s >= 0 and not (slots[np.uint64(s), LO] == lo[i] and slots[np.uint64(s), HI] == hi[i]):
+            h = (h + 1) & mask
+            s = np.int64(table[np.uint64(h)])
+        if s >= 0:
+            last = slots[np.uint64(s), LAST]
+            behind = time[i] < last
+            if seq.shape[0] and time[i] == last:
+                behind = seq[i] < slots[np.uint64(s), SEQ]
+        else:
+            s = np.int64(NEW)
+            before = closed.find(gone, gone_ids, lo[i], hi[i])
+            behind = before >= 0 and (gap <= 0 or millis(time[i], ms_mul, ms_div) - gone_last[before] < gap)
+        out[i] = LATE if behind else s
+        late += behind
+    return np.int64(late)
 
 
 @tight

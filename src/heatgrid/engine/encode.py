@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -210,6 +211,24 @@ class Encoder:
             self.cohorts.encode(cols["time"][lead:], ok, fresh("cohort"))
         fresh("slot")
         return Block(n, lead, cols, ok, index, lo, hi, self.ledger.read)
+
+    def still(self) -> Encoder:
+        """Its names and ledger as they are now: for a fold that is finished while this one goes on."""
+        out = copy.copy(self)
+        out.ledger = copy.deepcopy(self.ledger)
+        for name, codes in vars(self).items():
+            if isinstance(codes, NameCodes):
+                setattr(out, name, codes.still())
+        out.segments = [codes.still() for codes in self.segments]
+        out.segment_pairs = copy.deepcopy(self.segment_pairs)
+        return out
+
+    def mark(self) -> tuple[Ledger, int, float]:
+        """What `reset` takes to forget all that is encoded from now on, but for names."""
+        return copy.deepcopy(self.ledger), self._before, self._total
+
+    def reset(self, mark: tuple[Ledger, int, float]) -> None:
+        self.ledger, self._before, self._total = mark
 
     def account(self, chunk: Chunk) -> None:
         """Enter a chunk's rows, and those that the source has left out, into the ledger."""

@@ -112,12 +112,7 @@ class _Run:
         self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
         self.max_open, self.block_rows = memory.open_sessions(max_open), block_rows
         self.memory, self.scratch, self.room = memory, scratch, room
-        for name in plan.by:
-            if name in CANONICAL and name not in source.columns:
-                raise InputError(
-                    "no column for this segment", code="HG2604", where="by", value=name,
-                    hint=f"--map {name}=COLUMN; {nearest(name, [*source.columns, *source.others])}",
-                )  # fmt: skip
+        check_segments(plan, source)
         self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)
         alone = points.needs_of(plan, self.needs)
         self._points_only = alone is not None
@@ -240,7 +235,7 @@ class _Run:
             notes.append(f"{fold.late.late_rows:,} rows were late and put in order")
         if fold.sessions is not None and fold.sessions.evicted:
             notes.append(f"{fold.sessions.evicted:,} idle sessions were closed early to save memory")
-        _add_run_ledger(state, encoder.ledger)
+        add_run_ledger(state, encoder.ledger)
         return state
 
     def _encoder(self) -> Encoder:
@@ -312,8 +307,18 @@ class _Run:
             self._tell(encoder.ledger.read)
             if scratch.bytes:
                 notes.append(f"{shown_size(scratch.bytes)} of rows were put on the disk, in {scratch.folder}")
-        _add_run_ledger(state, encoder.ledger)
+        add_run_ledger(state, encoder.ledger)
         return state
+
+
+def check_segments(plan: Plan, source: Source) -> None:
+    """Raises InputError for a segment that is a canonical column which the source has not."""
+    for name in plan.by:
+        if name in CANONICAL and name not in source.columns:
+            raise InputError(
+                "no column for this segment", code="HG2604", where="by", value=name,
+                hint=f"--map {name}=COLUMN; {nearest(name, [*source.columns, *source.others])}",
+            )  # fmt: skip
 
 
 def _ranked(source: Source) -> bool:
@@ -321,7 +326,8 @@ def _ranked(source: Source) -> bool:
     return len(source.inputs) > 1
 
 
-def _add_run_ledger(state: State, ledger: Ledger) -> None:
+def add_run_ledger(state: State, ledger: Ledger) -> None:
+    """What the encoder has counted of rows that no fold saw."""
     state.ledger.read += ledger.read
     state.ledger.filtered += ledger.filtered
     state.ledger.left_out |= ledger.left_out

@@ -5,6 +5,7 @@ Codes are local to a run, in the order of first sight; results carry the names, 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -118,6 +119,12 @@ class NameCodes:
             found = self._code[name] = len(self.names)
             self.names.append(name)
         return found
+
+    def still(self) -> NameCodes:
+        """The same names, to which no other will be added."""
+        out = copy.copy(self)
+        out.names, out._code = list(self.names), dict(self._code)
+        return out
 
     def find(self, name: str) -> int:
         """The code of a name, -1 if it has not been seen."""

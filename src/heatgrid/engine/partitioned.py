@@ -162,10 +162,11 @@ class Partitioned:
         blocks = max(1, round(len(order) / self.room.leaf_rows))
         for rows in np.array_split(order, blocks):
             self._go_on()
-            fold.push(_take(columns, rows))
+            fold.push(block_of(columns, rows))
 
 
-def _take(columns: Columns, rows: Array) -> Block:
+def block_of(columns: Columns, rows: Array) -> Block:
+    """The block of some rows, each with its session's id of its own."""
     n = len(rows)
     taken = {name: columns[name].take(rows, mode="clip") if name in columns else absent(name) for name in DTYPES}
     lo, hi = taken.pop("session_lo"), taken.pop("session_hi")

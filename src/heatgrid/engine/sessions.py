@@ -95,6 +95,19 @@ class Sessions:
                 raise Disorder("a session came back after it was closed", for_good=True)
             self._make_slots(held)
 
+    def stand(self, lo: Array, hi: Array, time: Array, seq: Array) -> npt.NDArray[np.int32]:
+        """By row: the slot of its open session, slots.NEW or slots.LATE. Nothing is changed."""
+        out = np.empty(len(lo), np.int32)
+        slots.stand(
+            lo, hi, time, seq, *self.ms, self._return_gap, self._table, self._slots, *self._closed.arrays, out
+        )  # fmt: skip
+        return out
+
+    def make_way(self, most: int, needed: Array) -> None:
+        """Close the longest idle, if more than so many are open; needed: slots that must stay."""
+        if self.open >= most:
+            self._evict(needed)
+
     def scan(
         self, block: Block, order: Array, ready: int, kind_flags: Array, viewport: bool, none_page: int,
         kind_counts: Array, bounds: Array,
@@ -166,8 +179,9 @@ class Sessions:
         count = int(may_go.sum())
         if count * 4 < len(self._slots):
             return False
-        since = np.bincount(self._touch[may_go])
-        limit = int(np.searchsorted(np.cumsum(since), count // 4))
+        first = int(self._touch[may_go].min())
+        since = np.bincount(self._touch[may_go] - first)
+        limit = first + int(np.searchsorted(np.cumsum(since), count // 4))
         closing = np.flatnonzero(may_go & (self._touch <= limit))
         self.evicted += len(closing)
         self._close(closing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from heatgrid.sources.sampling import Sampler
 from heatgrid.sources.stdin import open_stdin
 from heatgrid.sources.streams import FileBytes
 from heatgrid.sources.text import open_text
-from heatgrid.sources.times import Times, choose
+from heatgrid.sources.times import PER_SECOND, Times, choose
 from heatgrid.sources.where import Where, compile_where
 from heatgrid.words.errors import InputError, UsageError, shorten
 from heatgrid.words.events import CANONICAL, Chunk
@@ -74,6 +75,7 @@ class Events:
         counts = [part.rows for part in parts]
         self.rows_hint = None if any(c is None for c in counts) else sum(c for c in counts if c is not None)
         self.schema = _united(parts)
+        self._asked, self._declared = dict(map or {}), declared
         self._sample = Sampler(parts)
         self.taken: dict[str, tuple[str, ...]] = {}
         """Kind -> words that ``fit`` took for it, since a sample has no better one."""
@@ -156,6 +158,46 @@ class Events:
             assumed=framed is not None and framed.assumed, kinds=self.taken,
             refined=None if self.refined is None else str(self.refined),
         )  # fmt: skip
+
+    def another(self, source: Any) -> Events:
+        """The same reading of another table: its columns, its times and its where as they were found here.
+
+        A column that is missing there is null. Raises InputError for one that is new (HG2250), and for times that
+        would be read otherwise (HG2251).
+        """
+        out = copy.copy(self)
+        out.parts = _parts(source, "auto", None, self.on_error, [], [])
+        out.bad_lines, out._notes_of_scan = [], []
+        counts = [part.rows for part in out.parts]
+        out.rows_hint = None if any(c is None for c in counts) else sum(c for c in counts if c is not None)
+        schema = _united(out.parts)
+        if not schema.equals(self.schema):
+            self._refuse_other(schema, out.parts)
+        return out
+
+    def _refuse_other(self, schema: pa.Schema, parts: list[Part]) -> None:
+        place = parts[0].name
+        asked = {
+            name: path
+            for name, path in self._asked.items()
+            if path is None or path == "" or mapping.type_of(schema, path) is not None
+        }
+        found = mapping.find(schema, asked, place, Sampler(parts), declared=self._declared).columns
+        new = [f"{name} = {path}" for name, path in found.items() if self.columns.get(name) != path]
+        if new or "time" not in found:
+            raise InputError(
+                "the columns are not those of the first table", code="HG2250", where=place,
+                value=", ".join(new) or "no time", expected=", ".join(f"{k} = {v}" for k, v in self.columns.items()),
+                hint="begin with a table that has every column (it may be empty), or name them by map=",
+            )  # fmt: skip
+        kind, units = bare(mapping.type_of(schema, found["time"])), list(PER_SECOND)
+        number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        finer = pa.types.is_timestamp(kind) and units.index(kind.unit) > units.index(self.times.unit)
+        if (number and self.times.number_unit is None) or finer:
+            raise InputError(
+                "the times are not like those of the first table", code="HG2251", where=place, value=str(kind),
+                expected=f"times as before, in {self.times.unit}", hint="one type and unit for all tables",
+            )  # fmt: skip
 
     def time_ranges(self) -> list[tuple[int, int] | None]:
         """First and last time of each part by its own statistics, in ``time_unit``; None where it has none."""
