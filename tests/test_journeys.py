@@ -85,6 +85,109 @@ def test_every_column(case, **lane):
     assert differences(of_oracle(data, plan), of_heat(heat)) == []
 
 
+def groupings(plan):
+    """(by, every) of the tables that a plan splits."""
+    return [
+        (by, every)
+        for by in (False, True)[: 1 + bool(plan["by"])]
+        for every in (False, True)[: 1 + bool(plan["every"])]
+        if by or every
+    ]
+
+
+def split_of_oracle(data, plan, steps=6) -> dict:
+    result = sessions.resolve(data.files, plan, unit=data.unit, columns=data.columns)
+    out = {}
+    for by, every in groupings(plan):
+        split = (plan["by"] if by else (), every)
+        for of in THINGS:
+            out["transitions", of, by, every] = oracle.transitions(result, of, *split)
+            paths, matrix = oracle.split_paths(result, of, *split, steps)
+            out["paths", of, by, every], out["steps", of, by, every] = paths, matrix
+        asked = plan["funnel"], plan["funnel_window_ms"], plan["strict"], TICKS[data.unit]
+        funnels = oracle.split_funnel(result, *asked, *split)
+        out["funnel", by, every] = {
+            (*group, row.pop("step")): row for group, (rows, _) in funnels.items() for row in rows
+        }
+        out["drops", by, every] = sorted((*group, *drop) for group, (_, drops) in funnels.items() for drop in drops)
+    return out
+
+
+def split_of_heat(heat, steps=6) -> dict:
+    """The same of a result: the first columns are the segments and the period."""
+    out = {}
+    for by, every in groupings({"by": heat.plan.by, "every": heat.plan.every}):
+        width, split = len(heat.plan.by) * by + every, {"by": by, "every": every}
+        for of in THINGS:
+            rows = [list(row.items()) for row in heat.transitions_of(of, **split).to_pylist()]
+            out["transitions", of, by, every] = {
+                tuple(v for _, v in row[: width + 2]): dict(row[width + 2 :]) for row in rows
+            }
+            paths = [list(row.values()) for row in heat.paths_of(of, **split).to_pylist()]
+            out["paths", of, by, every] = {
+                (*row[:width], tuple(row[width].split(" > "))): row[width + 2] for row in paths
+            }
+            shares = {}
+            for row in paths:
+                shares[tuple(row[:width])] = shares.get(tuple(row[:width]), 0) + row[-1]
+            assert all(abs(share - 1) < 1e-9 for share in shares.values())
+            matrix = [tuple(row.values()) for row in heat.steps_table(of, steps, **split).to_pylist()]
+            out["steps", of, by, every] = {row[:-1]: row[-1] for row in matrix}
+            assert len(out["steps", of, by, every]) == len(matrix)
+        rows = [list(row.items()) for row in heat.funnel_of(**split).to_pylist()]
+        columns = ("sessions", "rate_first", "rate_previous", "p50_ms", "left", "exits")
+        out["funnel", by, every] = {
+            tuple(v for _, v in row[: width + 1]): {name: dict(row[width + 1 :])[name] for name in columns}
+            for row in rows
+        }
+        out["drops", by, every] = sorted(tuple(row.values()) for row in heat.drop_offs_of(**split).to_pylist())
+    return out
+
+
+@EXAMPLES
+@given(case=cases(), **LANES)
+def test_every_column_by_segment_and_period(case, **lane):
+    data, plan, shape = case
+    assume(plan["by"] or plan["every"])
+    heat = run_engine(data, plan, shape, **lane)
+    assert differences(split_of_oracle(data, plan), split_of_heat(heat)) == []
+    assert differences(of_oracle(data, plan), of_heat(heat)) == []
+
+
+@settings(EXAMPLES, max_examples=40)
+@given(case=cases(drop=False), parts=st.integers(2, 3))
+def test_groups_are_merged_too_and_add_up_to_the_whole(case, parts):
+    data, plan, _ = case
+    assume(plan["by"] or plan["every"])
+    owners = sorted({repr(owner_of(data, row)) for rows in data.files for row in rows})
+    pieces = []
+    for part in range(parts):
+        files = [[row for row in rows if repr(owner_of(data, row)) in owners[part::parts]] for rows in data.files]
+        pieces.append(run_engine(replace(data, files=files), plan))
+    whole, merged = run_engine(data, plan), hg.merge(pieces)
+    got = split_of_heat(merged)
+    assert differences(split_of_heat(whole), got) == []
+    totals = of_heat(whole)
+    for (what, *of, by, every), rows in got.items():
+        width = len(plan["by"]) * by + every
+        added = {}
+        if what in ("transitions", "steps", "paths"):
+            for key, value in rows.items():
+                count = value["count"] if what == "transitions" else value
+                added[key[width:]] = added.get(key[width:], 0) + count
+        if what == "transitions":
+            assert added == {pair: row["count"] for pair, row in totals[what, *of].items()}
+        elif what == "paths":
+            assert added == {(path,): n for path, n in totals[what, *of]}
+        elif what == "steps":
+            matrix = {(at, name): n for name, row in totals[what, *of].items() for at, n in enumerate(row, 1) if n}
+            assert added == matrix
+        elif what == "funnel":
+            for key, row in rows.items():
+                added[key[-1]] = added.get(key[-1], 0) + row["sessions"]
+            assert all(added.get(step, 0) == row["sessions"] for step, row in totals["funnel"].items())
+
+
 @st.composite
 def walks(draw):
     """Few kinds and pages, many ties and returns: chains that are started again, overtaken, and out of their window."""
@@ -99,14 +202,20 @@ def walks(draw):
     steps = [step | ({"kind": ["click"]} if draw(st.booleans()) else {}) for step in steps]
     window, strict = draw(st.sampled_from((0, 2, 5, 1000))), draw(funnels())["strict"]
     plan = {"maps": (), "transitions": THINGS, "paths": THINGS, "funnel": steps, "funnel_window_ms": window}
-    return Input([rows], tuple(rows[0]), "ms"), {**plan, "strict": strict}
+    if draw(st.booleans()):
+        for row in rows:
+            row["plan"] = rng.choice(("free", "pro"))
+        plan["by"] = ("plan",)
+    return Input([rows], tuple(rows[0]), "ms"), {"by": (), "every": None, **plan, "strict": strict}
 
 
 @EXAMPLES
 @given(case=walks(), block_rows=BLOCKS)
 def test_chains_with_ties_and_returns(case, block_rows):
     data, plan = case
-    assert differences(of_oracle(data, plan), of_heat(run_engine(data, plan, block_rows=block_rows))) == []
+    heat = run_engine(data, plan, block_rows=block_rows)
+    assert differences(of_oracle(data, plan), of_heat(heat)) == []
+    assert differences(split_of_oracle(data, plan), split_of_heat(heat)) == []
 
 
 @settings(EXAMPLES, max_examples=40)
@@ -286,6 +395,39 @@ def test_few_sessions_are_withheld():
     assert heat.funnel["sessions"].to_pylist() == [21, None, 10]
     assert heat.funnel["left"].to_pylist() == [None, None, 0]
     assert "exit" not in heat.funnel["next_page"].to_pylist()
+
+
+def test_few_sessions_of_a_group_are_withheld_also_from_who_subtracts():
+    """Whatever is shown: what is not cannot be told from the whole, from the other groups, or from sums in a group."""
+    groups = {
+        "a": visits(*[("/a", "/b", "/c")] * 20, *[("/a", "/d")] * 8, *[("/a", "/b")] * 6),
+        "b": visits(*[("/a", "/b", "/c")] * 3, *[("/a", "/d")] * 9, *[("/a", "/b")] * 2),
+        "c": visits(*[("/a", "/b", "/c")] * 12, *[("/a", "/d")] * 7, *[("/a", "/b")] * 9),
+    }
+    rows = [
+        {**row, "session": f"{plan}{row['session']}", "plan": plan} for plan, some in groups.items() for row in some
+    ]
+    asked = {"transitions": ("pages",), "paths": ("pages",), "funnel": ["/a", "/b", "/c"], "by": ("plan",)}
+    heat, whole = run_rows(rows, min_sessions=5, **asked), run_rows(rows, **asked)
+    for table in ("transitions_of", "paths_of", "steps_table", "funnel_of", "drop_offs_of"):
+        shown, known = getattr(heat, table)(by=True).to_pylist(), getattr(whole, table)(by=True).to_pylist()
+        counts = [row["sessions"] for row in shown if row["sessions"] is not None]
+        assert min(counts) >= 5, table
+        assert len(shown) < len(known) or None in [row["sessions"] for row in shown], table
+        key = next(name for name in ("from", "path", "page", "name") if name in shown[0])
+        for line in {(row[key], row.get("to"), row.get("step"), row.get("what")) for row in known} - {("(other)",) * 4}:
+            mine, all_of_it = (
+                [row["sessions"] for row in rows
+                 if (row[key], row.get("to"), row.get("step"), row.get("what")) == line and row["sessions"] is not None]
+                for rows in (shown, known)
+            )  # fmt: skip
+            assert len(all_of_it) - len(mine) != 1 or line[0] == "(other)", (table, line)
+    for row in heat.funnel_of(by=True).to_pylist():
+        assert (row["plan"], row["step"]) != ("b", 3) or row["sessions"] is None
+    steps = heat.funnel_of(by=True).to_pylist()
+    for one, other in pairwise(steps):
+        if one["plan"] == other["plan"]:
+            assert [one["sessions"], other["sessions"], one["left"]].count(None) != 1
 
 
 def test_plans_without_journeys_keep_nothing_of_them():

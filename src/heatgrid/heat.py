@@ -23,6 +23,7 @@ from heatgrid.engine import (
     refuse,
 )
 from heatgrid.engine.dense import dense, withheld_events
+from heatgrid.engine.finish_funnel import drop_offs_table, funnel_table
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
@@ -349,9 +350,12 @@ class Heat:
         """
         return self.transitions_of()
 
-    def transitions_of(self, of: str | None = None) -> pa.Table:
-        """Transitions of ``pages`` or ``features``."""
-        return finish_journeys.transitions_table(self.state, of)
+    def transitions_of(self, of: str | None = None, *, by: bool = False, every: bool = False) -> pa.Table:
+        """Transitions of ``pages`` or ``features``; by, every: also by the plan's segments and periods.
+
+        A transition is one of the segment and period in which the session comes to its page.
+        """
+        return finish_journeys.transitions_table(self.state, of, by, every)
 
     def transition_matrix(self, of: str | None = None, top: int = 20) -> Matrix:
         """Transitions as a matrix: from by to, the ``top`` most frequent of each."""
@@ -368,9 +372,12 @@ class Heat:
         """Whole paths of sessions: path, steps, sessions, share, by sessions. Errors: UsageError HG1506."""
         return self.paths_of()
 
-    def paths_of(self, of: str | None = None, top: int | None = None) -> pa.Table:
-        """Paths over ``pages`` or ``features``; with ``top`` the rest is one row, (other)."""
-        return finish_journeys.paths_table(self.state, of, top)
+    def paths_of(
+        self, of: str | None = None, top: int | None = None, *, by: bool = False, every: bool = False
+    ) -> pa.Table:
+        """Paths over ``pages`` or ``features``; with ``top`` the rest is one row, (other). by, every: also by the
+        segments and periods in which they begin."""
+        return finish_journeys.paths_table(self.state, of, top, by, every)
 
     @cached_property
     def steps(self) -> Matrix:
@@ -379,11 +386,7 @@ class Heat:
 
     def steps_of(self, of: str | None = None, steps: int = 10) -> Matrix:
         """The step matrix of ``pages`` or ``features``. Errors: UsageError HG1506 (no paths), HG1102 (steps)."""
-        of = finish_journeys.chosen(self.state, "paths", of)
-        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 1000:
-            raise UsageError(
-                "steps is out of range", code="HG1102", where="steps", value=steps, expected="a whole number, 1 to 1000"
-            )
+        of = self._steps(of, steps)
         names, counts = finish_journeys.step_counts(self.state, of, steps)
         k = self.plan.min_sessions
         notes = [f"cells of fewer than {k} sessions are withheld"] if k > 1 else []
@@ -392,18 +395,38 @@ class Heat:
             row_name=of.removesuffix("s"), column_name="step", n=self.state.totals["sessions"], notes=notes,
         )  # fmt: skip
 
+    def steps_table(self, of: str | None = None, steps: int = 10, *, by: bool = False, every: bool = False) -> pa.Table:
+        """The step matrix as rows: step, page or feature (or (exit)), sessions; by, every: also by the segments and
+        periods in which paths begin. Errors as ``steps_of``."""
+        return finish_journeys.steps_table(self.state, self._steps(of, steps), steps, by, every)
+
+    def _steps(self, of: str | None, steps: int) -> str:
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 1000:
+            raise UsageError(
+                "steps is out of range", code="HG1102", where="steps", value=steps, expected="a whole number, 1 to 1000"
+            )
+        return finish_journeys.chosen(self.state, "paths", of)
+
     @cached_property
     def funnel(self) -> pa.Table:
         """One row a step: sessions, rates from the first and the previous step, median time, who left and where to.
 
         Errors: UsageError HG1507 if the plan has no funnel, or the input no sessions.
         """
-        return finish_journeys.funnel_table(self.state)
+        return self.funnel_of()
 
     @cached_property
     def drop_offs(self) -> pa.Table:
         """Where sessions went that left the funnel: step, what (next page, last feature), name, sessions."""
-        return finish_journeys.drop_offs_table(self.state)
+        return self.drop_offs_of()
+
+    def funnel_of(self, *, by: bool = False, every: bool = False) -> pa.Table:
+        """The funnel by the plan's segments and periods: those in which a session first takes the first step."""
+        return funnel_table(self.state, by, every)
+
+    def drop_offs_of(self, *, by: bool = False, every: bool = False) -> pa.Table:
+        """The same for ``drop_offs``."""
+        return drop_offs_table(self.state, by, every)
 
     @cached_property
     def retention(self) -> pa.Table:

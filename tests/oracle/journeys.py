@@ -23,28 +23,35 @@ def by_session(result) -> list[list[dict]]:
     return list(sessions.values())
 
 
-def steps_of(events, of) -> list[tuple[str, int]]:
-    """(name, ms) of each step: the openings of views, or where the feature changes or comes again in a new view."""
+def group_of(event, by, every) -> tuple:
+    """The segments and the period of an event, of those that are asked for."""
+    return (*(event["by"][name] for name in by), *([event["period"]] if every else []))
+
+
+def steps_of(events, of) -> list[tuple[str, int, dict]]:
+    """(name, ms, event) of each step: the openings of views, or where the feature changes or comes again in a new
+    view."""
     steps, current = [], None
     for event in events:
         if event["opens"]:
             current = None
             if of == "pages":
-                steps.append((event["page_key"], event["ms"]))
+                steps.append((event["page_key"], event["ms"], event))
         if of == "features" and event["feature"] is not None and event["feature"] != current:
             current = event["feature"]
-            steps.append((current, event["ms"]))
+            steps.append((current, event["ms"], event))
     return steps
 
 
-def transitions(result, of) -> dict:
-    """{(from, to): columns}."""
+def transitions(result, of, by=(), every=False) -> dict:
+    """{(*group, from, to): columns}; the group is that of the step's event, an exit's that of the last step."""
     rows = defaultdict(lambda: {"count": 0, "sessions": 0, "times": []})
     for events in by_session(result):
         steps = steps_of(events, of)
-        pairs = [((a[0], b[0]), b[1] - a[1]) for a, b in pairwise(steps)]
+        pairs = [((*group_of(b[2], by, every), a[0], b[0]), b[1] - a[1]) for a, b in pairwise(steps)]
         if steps:
-            pairs += [((ENTRY, steps[0][0]), None), ((steps[-1][0], EXIT), None)]
+            pairs.append(((*group_of(steps[0][2], by, every), ENTRY, steps[0][0]), None))
+            pairs.append(((*group_of(steps[-1][2], by, every), steps[-1][0], EXIT), None))
         for pair, ms in pairs:
             rows[pair]["count"] += 1
             if ms is not None:
@@ -52,25 +59,51 @@ def transitions(result, of) -> dict:
         for pair in {pair for pair, _ in pairs}:
             rows[pair]["sessions"] += 1
     out_of, into = Counter(), Counter()
-    for (a, b), row in rows.items():
-        out_of[a] += row["count"]
-        into[b] += row["count"]
+    for (*group, a, b), row in rows.items():
+        out_of[*group, a] += row["count"]
+        into[*group, b] += row["count"]
     return {
-        (a, b): {
+        (*group, a, b): {
             "count": row["count"],
             "sessions": row["sessions"],
-            "p_out": row["count"] / out_of[a],
-            "p_in": row["count"] / into[b],
+            "p_out": row["count"] / out_of[*group, a],
+            "p_in": row["count"] / into[*group, b],
             "p50_ms": percentile(row["times"], 50),
             "p95_ms": percentile(row["times"], 95),
         }
-        for (a, b), row in rows.items()
+        for (*group, a, b), row in rows.items()
+    }
+
+
+def split_paths(result, of, by, every, steps) -> tuple[dict, dict]:
+    """({(*group, path): sessions}, {(*group, step, name): sessions}): a session is of the group of its first step."""
+    found, matrix = Counter(), Counter()
+    for events in by_session(result):
+        mine = steps_of(events, of)
+        if not mine:
+            continue
+        group = group_of(mine[0][2], by, every)
+        found[*group, tuple(name for name, *_ in mine)] += 1
+        for at in range(steps):
+            matrix[*group, at + 1, mine[at][0] if at < len(mine) else EXIT] += 1
+    return dict(found), dict(matrix)
+
+
+def split_funnel(result, steps, window_ms, strict, ticks, by, every) -> dict:
+    """{group: (rows, drops)}: the funnel of the sessions whose first event of the first step is of the group."""
+    groups = defaultdict(list)
+    for events in by_session(result):
+        first = [event for event in events if matches(steps[0], event, result["plan"])]
+        if first:
+            groups[group_of(first[0], by, every)] += events
+    return {
+        group: funnel({**result, "events": events}, steps, window_ms, strict, ticks) for group, events in groups.items()
     }
 
 
 def paths(result, of) -> list[tuple[tuple[str, ...], int]]:
     """Whole paths and their sessions, by sessions, then names."""
-    found = Counter(tuple(name for name, _ in steps_of(events, of)) for events in by_session(result))
+    found = Counter(tuple(name for name, *_ in steps_of(events, of)) for events in by_session(result))
     found.pop((), None)
     return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
 

@@ -42,6 +42,7 @@ def paths(
     """Top paths of sessions, transitions, step matrix.
 
     A readable table on stdout; -o FILE writes .csv .parquet .arrow .json .npz; -o FILE.png draws transitions and steps.
+    With --by or --every by segment and period too: a path is one of those it begins in.
     """
     one_of(journey.show, "--show", SHOW)
     if journey.of is not None:
@@ -70,12 +71,15 @@ def paths(
         matrix.save(result.out)
         _drawn("paths", heat, common, result.out)
         return
-    if journey.show == "steps":
-        table = heat.steps_of(journey.of, journey.steps).to_table()
-    elif journey.show == "transitions":
-        table = heat.transitions_of(journey.of)
+    split = {"by": bool(heat.plan.by), "every": heat.plan.every is not None}
+    if journey.show == "transitions":
+        table = heat.transitions_of(journey.of, **split)
+    elif journey.show == "paths":
+        table = heat.paths_of(journey.of, journey.top, **split)
+    elif any(split.values()):
+        table = heat.steps_table(journey.of, journey.steps, **split)
     else:
-        table = heat.paths_of(journey.of, top=journey.top)
+        table = heat.steps_of(journey.of, journey.steps).to_table()
     deliver("paths", heat, table, common, result)
 
 
@@ -92,7 +96,7 @@ def funnel(
     """How far sessions come through the steps.
 
     heatgrid funnel EVENTS --funnel pageview:/pricing --funnel "kind=click&feature=Sign up". A readable table on stdout;
-    -o FILE writes .csv .parquet .arrow .json .npz, or draws a .png.
+    -o FILE writes .csv .parquet .arrow .json .npz, or draws a .png. With --by or --every by segment and period too.
     """
     one_of(which.show, "--show", FUNNEL)
     if not counting.funnel and not any(name.endswith(".heat") for name in events):
@@ -106,7 +110,8 @@ def funnel(
         heat.funnel_picture(result.out)
         _drawn("funnel", heat, common, result.out)
         return
-    deliver("funnel", heat, heat.funnel if which.show == "steps" else heat.drop_offs, common, result)
+    made = heat.funnel_of if which.show == "steps" else heat.drop_offs_of
+    deliver("funnel", heat, made(by=bool(heat.plan.by), every=heat.plan.every is not None), common, result)
 
 
 def _drawn(name: str, heat: Any, common: Common, path: str) -> None:

@@ -14,9 +14,10 @@ from heatgrid.cpu import histogram
 from heatgrid.cpu.jit import fused, tight
 from heatgrid.cpu.slots import NEVER, millis
 
-TIME, STEPS, LEVEL, STOPPED, NEXT, LAST, GOING, CHAINS = range(8)
+TIME, STEPS, LEVEL, STOPPED, NEXT, LAST, GOING, GROUP, CHAINS = range(9)
 """A session's row: time and steps that wait, level reached, 1 where no row can change it any more; the first page
-opened after the last of that level (-1 none), the feature clicked last, and that when the page was opened; chains."""
+opened after the last of that level (-1 none), the feature clicked last, and that when the page was opened; the group
+of its first row of the first step (-1: none yet); chains."""
 NO_STEP = 1 << 32
 """A row that is of no step, in the set of those that wait: strict order ends at it."""
 MOST_STEPS = 32
@@ -34,6 +35,7 @@ def clear(rows: Any, s: Any) -> None:
     rows[s, NEXT] = -1
     rows[s, LAST] = -1
     rows[s, GOING] = -1
+    rows[s, GROUP] = -1
 
 
 @tight
@@ -51,6 +53,7 @@ def _settle(
     waiting = rows[s, STEPS]
     t = rows[s, TIME]
     level = rows[s, LEVEL]
+    base = np.uint64(max(rows[s, GROUP], 0) * steps)
     room = True
     if waiting & NO_STEP:
         waiting ^= NO_STEP
@@ -75,10 +78,10 @@ def _settle(
             if level == e:
                 if e > 0:
                     ms = millis(t, ms_mul, ms_div) - millis(prior, ms_mul, ms_div)
-                    room = histogram.add(directory, buckets, used, e, ms)
+                    room = histogram.add(directory, buckets, used, base + np.uint64(e), ms)
                 if room:
                     level = np.int64(e + 1)
-                    fields[np.uint64(e), REACHED] += 1
+                    fields[base + np.uint64(e), REACHED] += 1
             if room:
                 rows[s, here] = first
                 rows[s, here + np.uint64(1)] = t
@@ -96,14 +99,15 @@ def _settle(
 @tight
 def fold(
     order: Any, start: Any, ready: Any, slot: Any, time: Any, flags: Any, kind: Any, page: Any, feature: Any,
-    of_kind: Any, of_page: Any, of_feature: Any, rest: Any, click_kind: Any, steps: Any, window: Any,
+    group: Any, of_kind: Any, of_page: Any, of_feature: Any, rest: Any, click_kind: Any, steps: Any, window: Any,
     strict_order: Any, strict_increase: Any, ms_mul: Any, ms_div: Any, rows: Any, fields: Any, directory: Any,
     buckets: Any, used: Any,
 ) -> Any:  # fmt: skip
     """Rows order[start:ready] of their sessions; returns where the histogram must grow, or ready.
 
     of_kind, of_page, of_feature : by code, the steps (bits) that such a row may be of; rest : the same three for codes
-    beyond and for none. window in ticks. rows : by slot (fields above).
+    beyond and for none. group : of length 0 where all are of one. window in ticks. rows : by slot (fields above).
+    fields, directory : by group, then step.
     """
     for k in range(np.uint64(start), np.uint64(ready)):
         i = np.uint64(order[k])
@@ -129,6 +133,8 @@ def fold(
         if steps_here or strict_order:
             rows[s, TIME] = t
             rows[s, STEPS] |= steps_here if steps_here else NO_STEP
+            if steps_here & 1 and rows[s, GROUP] < 0:
+                rows[s, GROUP] = group[i] if group.shape[0] else 0
         if opens and rows[s, NEXT] < 0:
             rows[s, NEXT] = p
             rows[s, GOING] = rows[s, LAST]
@@ -140,9 +146,10 @@ def fold(
 @tight
 def close(
     start: Any, slots: Any, steps: Any, window: Any, strict_order: Any, strict_increase: Any, ms_mul: Any, ms_div: Any,
-    rows: Any, fields: Any, directory: Any, buckets: Any, used: Any, pages: Any, features: Any,
+    rows: Any, fields: Any, directory: Any, buckets: Any, used: Any, left: Any, pages: Any, features: Any,
 ) -> Any:  # fmt: skip
-    """End sessions: where those went that left, and what they clicked last. pages, features : counts (step, code).
+    """End sessions. left, pages, features : by slot of the list, the group and step at which the session left, the
+    page it went to, the feature it clicked last; -1: it did not leave, or there is none.
 
     Returns where the histogram must grow, or the number of slots.
     """
@@ -154,18 +161,15 @@ def close(
             ):
                 return k
         level = rows[s, LEVEL]
+        left[k] = -1
         if 0 < level < steps:
-            at = np.uint64(level - 1)
+            at = np.uint64(rows[s, GROUP] * steps + level - 1)
             fields[at, LEFT] += 1
-            if rows[s, NEXT] < 0:
-                fields[at, EXITS] += 1
-                clicked = rows[s, LAST]
-            else:
-                pages[at, np.uint64(rows[s, NEXT])] += 1
-                clicked = rows[s, GOING]
-            if clicked < 0:
-                fields[at, UNCLICKED] += 1
-            else:
-                features[at, np.uint64(clicked)] += 1
+            clicked = rows[s, LAST] if rows[s, NEXT] < 0 else rows[s, GOING]
+            fields[at, EXITS] += rows[s, NEXT] < 0
+            fields[at, UNCLICKED] += clicked < 0
+            left[k] = at
+            pages[k] = rows[s, NEXT]
+            features[k] = clicked
         clear(rows, s)
     return slots.shape[0]

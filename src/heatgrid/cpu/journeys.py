@@ -16,8 +16,8 @@ from heatgrid.cpu.ids import spread
 from heatgrid.cpu.jit import tight
 from heatgrid.cpu.slots import millis
 
-CODE, SINCE = range(2)
-"""The open step of a session: its code (-1: none yet) and its begin in ms."""
+CODE, SINCE, WHOLE = range(3)
+"""The open step of a session: its code (-1: none yet), its begin in ms, and its code with its group."""
 COUNT, SESSIONS = range(2)
 DONE, NO_POOL, NO_HISTOGRAM, NO_PAIR = range(4)
 
@@ -53,26 +53,28 @@ def feature_steps(order: Any, ready: Any, slot: Any, flags: Any, feature: Any, l
 
 @tight
 def transitions(
-    start: Any, stop: Any, rows: Any, slot: Any, code: Any, time: Any, ms_mul: Any, ms_div: Any, open_step: Any,
-    entries: Any, table: Any, keys: Any, count: Any, fields: Any, directory: Any, buckets: Any, used: Any, heads: Any,
-    pool: Any, pool_state: Any,
+    start: Any, stop: Any, rows: Any, slot: Any, code: Any, whole: Any, time: Any, ms_mul: Any, ms_div: Any,
+    open_step: Any, entries: Any, table: Any, keys: Any, count: Any, fields: Any, directory: Any, buckets: Any,
+    used: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """Count the steps rows[start:stop]: entries by code, or (COUNT, SESSIONS) and the time of the pair.
 
-    code of length 0: all rows are of code 0. table : int32 of a power of two, -1 where empty; keys : from << 32 | to.
-    Returns (position reached, reason to make room).
+    code of length 0: all rows are of code 0. whole : by step, its code with its group (a step counts for the group
+    it is taken in); of length 0: there are none. table : int32 of a power of two, -1 where empty; keys : from << 32 |
+    to, with its group. Returns (position reached, reason to make room).
     """
     mask = np.uint64(table.shape[0] - 1)
     for n in range(np.uint64(start), np.uint64(stop)):
         i = np.uint64(rows[n])
         s = np.uint64(slot[i])
         g = np.int64(code[i]) if code.shape[0] else np.int64(0)
+        w = np.int64(whole[n]) if whole.shape[0] else g
         ms = millis(time[i], ms_mul, ms_div)
         before = open_step[s, CODE]
         if before < 0:
-            entries[np.uint64(g)] += 1
+            entries[np.uint64(w)] += 1
         else:
-            key = (before << 32) | g
+            key = (before << 32) | w
             h = spread(key) & mask
             while table[h] >= 0 and keys[np.uint64(table[h])] != key:
                 h = (h + np.uint64(1)) & mask
@@ -92,6 +94,7 @@ def transitions(
             fields[p, COUNT] += 1
         open_step[s, CODE] = g
         open_step[s, SINCE] = ms
+        open_step[s, WHOLE] = w
     return np.int64(stop), DONE
 
 
@@ -101,5 +104,15 @@ def close(slots: Any, open_step: Any, exits: Any) -> None:
     for k in range(slots.shape[0]):
         s = np.uint64(slots[k])
         if open_step[s, CODE] >= 0:
-            exits[np.uint64(open_step[s, CODE])] += 1
+            exits[np.uint64(open_step[s, WHOLE])] += 1
             open_step[s, CODE] = -1
+
+
+@tight
+def begin(stop: Any, rows: Any, slot: Any, group: Any, begun: Any) -> None:
+    """begun = group of the first step of each session; -1: it has taken none."""
+    for n in range(np.uint64(stop)):
+        i = np.uint64(rows[n])
+        s = np.uint64(slot[i])
+        if begun[s] < 0:
+            begun[s] = group[i]

@@ -71,7 +71,7 @@ def visible_rows(state: State, table: Table) -> npt.NDArray[np.intp]:
     changed = True
     while changed:
         changed = False
-        for line in _lines(table.keys):
+        for line in lines(table.keys):
             rest = line[~hidden[line]]
             if len(rest) == len(line) - 1 and len(rest):
                 hidden[rest[np.argmin(sessions[rest])]] = True
@@ -79,7 +79,7 @@ def visible_rows(state: State, table: Table) -> npt.NDArray[np.intp]:
     return np.flatnonzero(~hidden)
 
 
-def _lines(keys: Ints) -> list[npt.NDArray[np.intp]]:
+def lines(keys: Ints) -> list[npt.NDArray[np.intp]]:
     """Rows that share all dimensions but one: each such line adds up to a total that is shown elsewhere."""
     out = []
     for d in range(keys.shape[1]):

@@ -1,4 +1,4 @@
-"""Journeys to tables: transitions with their shares, top paths, the step matrix, the funnel with its drop-offs."""
+"""Journeys to tables: transitions with their shares, top paths, the step matrix, retention."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from heatgrid.cpu import trie
 from heatgrid.engine import refuse
-from heatgrid.engine.finish import UNLOCK, percentiles, visible_rows
-from heatgrid.states.state import Ints, State
+from heatgrid.engine.finish import UNLOCK, free_name, percentiles, visible_rows
+from heatgrid.states.merge import narrowed
+from heatgrid.states.state import Ints, State, Table
 from heatgrid.words.errors import UsageError
 from heatgrid.words.plan import JOURNEYS
 
@@ -36,34 +37,66 @@ def chosen(state: State, what: str, of: str | None) -> str:
     return of or planned[0]
 
 
-def transitions_table(state: State, of: str | None = None) -> pa.Table:
-    """One row a pair that occurs: from, to, count, sessions, p_out, p_in, p50_ms, p95_ms; by count, then names."""
+def dims_of(state: State, by: bool, every: bool) -> tuple[str, ...]:
+    """The dimensions by which a table is to be split, of those of the plan."""
+    segments = [f"by:{name}" for name in state.plan.by] if by else []
+    return (*segments, *(["period"] if every and state.plan.every else []))
+
+
+def tail_of(dims: tuple[str, ...]) -> str:
+    """What stands behind a table's name for its dimensions."""
+    segment, period = any(d != "period" for d in dims), "period" in dims
+    return "|segment" * segment + "|period" * period
+
+
+def names_of(state: State, dims: tuple[str, ...], keys: Ints, reserved: tuple[str, ...]) -> dict[str, pa.Array]:
+    """A column of names for each dimension."""
+    columns: dict[str, pa.Array] = {}
+    for d, dim in enumerate(dims):
+        names = np.array(state.names[dim], object)
+        columns[free_name(dim, columns, reserved)] = pa.array(names[keys[:, d]], pa.string())
+    return columns
+
+
+def counted(keys: Ints, sessions: Ints) -> Table:
+    """Sessions by key, as a table whose small rows can be told from each other."""
+    return Table((), ("sessions",), keys, sessions[:, None], np.zeros((0, 3), np.int64))
+
+
+def transitions_table(state: State, of: str | None = None, by: bool = False, every: bool = False) -> pa.Table:
+    """One row a pair that occurs: from, to, count, sessions, p_out, p_in, p50_ms, p95_ms; by count, then names.
+
+    by, every : by segment and period, which come first: those of the row that comes to a page; an exit's are those of
+    the last step. Shares are within one.
+    """
     of = chosen(state, "transitions", of)
-    table = state.tables[f"transitions|{of}"]
+    dims = dims_of(state, by, every)
+    table = state.tables[f"transitions|{of}{tail_of(dims)}"]
     names = np.array(state.names[of.removesuffix("s")], object)
-    edge, count = table.keys[:, 2], table.values[:, 0]
+    edge, count, groups = table.keys[:, -1], table.values[:, 0], table.keys[:, 2:-1]
     # an entry comes from the node -1, an exit goes to it
     ends = [np.where(edge == 1, -1, table.keys[:, 0]), np.where(edge == 2, -1, table.keys[:, 1])]
     shares = []
     for node in ends:
-        _, group = np.unique(node, return_inverse=True)
+        _, group = np.unique(np.column_stack([node, groups]), axis=0, return_inverse=True)
         all_of_node = np.zeros(len(node), np.int64)
         np.add.at(all_of_node, group.reshape(-1), count)
         shares.append(count / np.maximum(all_of_node[group.reshape(-1)], 1))
     found = percentiles(table, (50, 95))
     # what leads out of a node, entry too, adds up to a known number, and so does what leads into one
-    kept = visible_rows(state, replace(table, keys=np.column_stack(ends)))
-    columns: dict[str, Any] = {
-        name: pa.array([outside if k < 0 else names[k] for k in node[kept]], pa.string())
-        for name, node, outside in (("from", ends[0], ENTRY), ("to", ends[1], EXIT))
-    }
+    kept = visible_rows(state, replace(table, keys=np.column_stack([*ends, groups])))
+    reserved = ("from", "to", "count", "sessions", "p_out", "p_in", "p50_ms", "p95_ms")
+    columns: dict[str, Any] = dict(names_of(state, dims, groups[kept], reserved))
+    order = [(name, "ascending") for name in columns]
+    for name, node, outside in (("from", ends[0], ENTRY), ("to", ends[1], EXIT)):
+        columns[name] = pa.array([outside if k < 0 else names[k] for k in node[kept]], pa.string())
     columns["count"] = pa.array(count[kept])
     columns["sessions"] = pa.array(table.values[kept, 1])
     columns["p_out"] = pa.array(shares[0][kept], pa.float64())
     columns["p_in"] = pa.array(shares[1][kept], pa.float64())
     for p, name in enumerate(("p50_ms", "p95_ms")):
         columns[name] = pa.array(found[kept, p], mask=found[kept, p] < 0)
-    order = [("count", "descending"), ("from", "ascending"), ("to", "ascending")]
+    order += [("count", "descending"), ("from", "ascending"), ("to", "ascending")]
     return pa.table(columns).sort_by(order)
 
 
@@ -84,46 +117,65 @@ def transition_counts(state: State, of: str, top: int) -> tuple[list[str], list[
     return shown[0], shown[1], found[0], found[1]
 
 
-def paths_table(state: State, of: str | None = None, top: int | None = None) -> pa.Table:
+def paths_table(
+    state: State, of: str | None = None, top: int | None = None, by: bool = False, every: bool = False
+) -> pa.Table:
     """One row a whole path of sessions: path, steps, sessions, share; by sessions, then by the names of its steps.
 
-    top : so many rows, and one more, (other), for all that are left or withheld.
+    top : so many rows, and one more, (other), for all that are left or withheld. by, every : by segment and period,
+    which come first: those of the first step.
     """
     of = chosen(state, "paths", of)
-    paths = state.paths[of]
+    paths, dims = state.paths[of], dims_of(state, by, every)
     ended = np.flatnonzero(paths.ended)
-    all_sessions = int(paths.ended.sum())
-    ranked = ended[np.argsort(-paths.ended[ended], kind="stable")]
-    if state.plan.min_sessions > 1:
-        shown = int((paths.ended[ranked] >= state.plan.min_sessions).sum())
-        # a rest below the limit takes the next smallest path with it
-        while shown and 0 < int(paths.ended[ranked[shown:]].sum()) < state.plan.min_sessions:
-            shown -= 1
-        ranked = ranked[:shown]
-    ranked = ranked if top is None else ranked[:top]
+    table = counted(ended[:, None], paths.ended[ended])
+    if dims and paths.split is not None:
+        table = narrowed(paths.split, dims)
+    groups, member = np.unique(table.keys[:, :-1], axis=0, return_inverse=True)
+    member, counts = member.reshape(-1), table.values[:, 0]
+    seen = _paths_seen(state, table, member)
     names = state.names[of.removesuffix("s")]
-    texts: list[str] = []
-    steps: list[int | None] = []
-    for node in ranked.tolist():
-        path: list[str] = []
-        while node >= 0:
-            path.append(names[int(paths.keys[node, 0])])
-            node = int(paths.parents[node])
-        texts.append(JOIN.join(reversed(path)))
-        steps.append(len(path))
-    sessions = paths.ended[ranked].tolist()
-    if sum(sessions) < all_sessions:
-        texts.append(OTHER)
-        steps.append(None)
-        sessions.append(all_sessions - sum(sessions))
-    return pa.table(
-        {
-            "path": pa.array(texts, pa.string()),
-            "steps": pa.array(steps, pa.int64()),
-            "sessions": pa.array(sessions, pa.int64()),
-            "share": pa.array([n / all_sessions for n in sessions], pa.float64()),
-        }
-    )
+    rows: list[tuple[int, str, int | None, int, float]] = []
+    for g in range(len(groups)):
+        mine = np.flatnonzero(member == g)
+        all_sessions = int(counts[mine].sum())
+        ranked = mine[seen[mine]]
+        ranked = ranked[np.argsort(-counts[ranked], kind="stable")][:top]
+        for node, sessions in zip(table.keys[ranked, -1].tolist(), counts[ranked].tolist(), strict=True):
+            path: list[str] = []
+            while node >= 0:
+                path.append(names[int(paths.keys[node, 0])])
+                node = int(paths.parents[node])
+            rows.append((g, JOIN.join(reversed(path)), len(path), sessions, sessions / all_sessions))
+        rest = all_sessions - int(counts[ranked].sum())
+        if rest:
+            rows.append((g, OTHER, None, rest, rest / all_sessions))
+    types = {"path": pa.string(), "steps": pa.int64(), "sessions": pa.int64(), "share": pa.float64()}
+    columns: dict[str, Any] = dict(names_of(state, dims, groups[[row[0] for row in rows]], tuple(types)))
+    columns |= {name: pa.array([row[i] for row in rows], t) for i, (name, t) in enumerate(types.items(), 1)}
+    return pa.table(columns)
+
+
+def _paths_seen(state: State, table: Table, member: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Rows that may be shown: neither a path of few sessions, nor what would tell one, by the rest of a group (of
+    fewer than min_sessions) or by the same path in all groups."""
+    counts, k = table.values[:, 0], state.plan.min_sessions
+    seen = np.ones(len(counts), bool)
+    while k > 1:
+        now = np.where(seen, counts, 0) >= k
+        if table.keys.shape[1] > 1:
+            now[:] = False
+            now[visible_rows(state, counted(table.keys, np.where(seen, counts, 0)))] = True
+        for g in range(int(member.max(initial=-1)) + 1):
+            mine = np.flatnonzero(member == g)
+            # a rest below the limit takes the next smallest path with it
+            while 0 < int(counts[mine[~now[mine]]].sum()) < k and now[mine].any():
+                shown = mine[now[mine]]
+                now[shown[np.flatnonzero(counts[shown] == counts[shown].min())[-1]]] = False
+        if (now == seen).all():
+            break
+        seen = now
+    return seen
 
 
 def step_counts(state: State, of: str, steps: int) -> tuple[list[str], Ints]:
@@ -131,8 +183,19 @@ def step_counts(state: State, of: str, steps: int) -> tuple[list[str], Ints]:
 
     The others by total, then name; cells of fewer than min_sessions sessions are 0.
     """
+    counts = _where_at(state, of, steps, state.paths[of].ended)
+    counts[counts < state.plan.min_sessions] = 0
+    # the names are sorted, and exit stays the last
+    total = np.append(counts[:-1].sum(axis=1), -1)
+    order = np.argsort(-total, kind="stable")
+    order = order[counts[order].any(axis=1)]
+    return [[*state.names[of.removesuffix("s")], EXIT][i] for i in order.tolist()], counts[order]
+
+
+def _where_at(state: State, of: str, steps: int, ended: Ints) -> Ints:
+    """(names + exit, steps) sessions; ended : those whose path is that of a row of the tree."""
     paths = state.paths[of]
-    through = paths.ended.copy()
+    through = ended.copy()
     depth = np.zeros(len(through), np.int64)
     trie.passed(paths.parents, through, depth)
     names = state.names[of.removesuffix("s")]
@@ -140,67 +203,37 @@ def step_counts(state: State, of: str, steps: int) -> tuple[list[str], Ints]:
     near = depth <= steps
     np.add.at(counts, (paths.keys[near, 0], depth[near] - 1), through[near])
     short = depth < steps
-    np.add.at(counts, (np.full(short.sum(), len(names)), depth[short]), paths.ended[short])
+    np.add.at(counts, (np.full(short.sum(), len(names)), depth[short]), ended[short])
     counts[-1] = np.cumsum(counts[-1])
-    counts[counts < state.plan.min_sessions] = 0
-    # the names are sorted, and exit stays the last
-    total = np.append(counts[:-1].sum(axis=1), -1)
-    order = np.argsort(-total, kind="stable")
-    order = order[counts[order].any(axis=1)]
-    return [[*names, EXIT][i] for i in order.tolist()], counts[order]
+    return counts
 
 
-def funnel_table(state: State) -> pa.Table:
-    """One row a step: step, name, sessions, rate_first, rate_previous, p50_ms (since the step before), left, exits,
-    next_page and next_sessions (where most of those who left went), last_feature and last_sessions.
-
-    Numbers of fewer than min_sessions sessions are null, and so is the step after, where the two would give away how
-    few have left.
-    """
-    _refuse_funnel(state)
-    table = state.tables["funnel"]
-    n = len(state.plan.funnel_steps)
-    values = np.zeros((n, len(table.fields)), np.int64)
-    values[table.keys[:, 0]] = table.values
-    found = np.full(n, -1, np.int64)
-    found[table.keys[:, 0]] = percentiles(table, (50,))[:, 0]
-    reached, left, exits, _ = values.T
-    hidden, hidden_left = _small(state, reached, left)
-    first = max(int(reached[0]), 1) if n else 1
-    before = np.maximum(np.concatenate([reached[:1], reached[:-1]]), 1)
-    after = [_most(state, thing, n) for thing in ("page", "feature")]
-    columns: dict[str, Any] = {
-        "step": pa.array(np.arange(1, n + 1)),
-        "name": pa.array([step.name for step in state.plan.funnel_steps], pa.string()),
-        "sessions": pa.array(reached, mask=hidden),
-        "rate_first": pa.array(reached / first, mask=hidden | (reached[0] == 0)),
-        "rate_previous": pa.array(reached / before, mask=hidden | (np.concatenate([reached[:1], reached[:-1]]) == 0)),
-        "p50_ms": pa.array(found, mask=hidden | (found < 0)),
-        "left": pa.array(left, mask=hidden_left),
-        "exits": pa.array(exits, mask=hidden_left | _few(state, exits) | _few(state, left - exits)),
-    }
-    for (name, of), (who, how_many) in zip((("next", "page"), ("last", "feature")), after, strict=True):
-        columns[f"{name}_{of}"] = pa.array(who, pa.string())
-        columns[f"{name}_sessions"] = pa.array(how_many, pa.int64())
-    return pa.table(columns)
-
-
-def drop_offs_table(state: State) -> pa.Table:
-    """Where sessions went that left at a step: step, what (next page, last feature clicked), name, sessions."""
-    _refuse_funnel(state)
-    table = state.tables["funnel"]
-    rows: list[tuple[int, str, str, int]] = []
-    for step, values in zip(table.keys[:, 0].tolist(), table.values.tolist(), strict=True):
-        rows += [(step + 1, "next page", EXIT, values[2]), (step + 1, "last feature", "(none)", values[3])]
-    for thing, what in (("page", "next page"), ("feature", "last feature")):
-        part = state.tables[f"funnel|{thing}"]
-        names = state.names[thing]
-        for (code, step), (count,) in zip(part.keys.tolist(), part.values.tolist(), strict=True):
-            rows.append((step + 1, what, names[code], count))
-    k = max(state.plan.min_sessions, 1)
-    rows = sorted((row for row in rows if row[3] >= k), key=lambda r: (r[0], r[1] != "next page", -r[3], r[2]))
-    types = {"step": pa.int64(), "what": pa.string(), "name": pa.string(), "sessions": pa.int64()}
-    return pa.table({name: pa.array([r[i] for r in rows], t) for i, (name, t) in enumerate(types.items())})
+def steps_table(state: State, of: str, steps: int, by: bool, every: bool) -> pa.Table:
+    """The step matrix as rows: (segments, period,) step, the name of the thing (or (exit)), sessions; by step, then
+    sessions. Rows of fewer than min_sessions sessions, and those that would give them away, are left out."""
+    paths, dims = state.paths[of], dims_of(state, by, every)
+    thing = of.removesuffix("s")
+    found = []
+    if dims and paths.split is not None:
+        table = narrowed(paths.split, dims)
+        groups, member = np.unique(table.keys[:, :-1], axis=0, return_inverse=True)
+        for k in range(len(groups)):
+            mine = member.reshape(-1) == k
+            ended = np.zeros(len(paths.ended), np.int64)
+            ended[table.keys[mine, -1]] = table.values[mine, 0]
+            found.append(_where_at(state, of, steps, ended))
+    else:
+        groups, found = np.zeros((1, 0), np.int64), [_where_at(state, of, steps, paths.ended)]
+    counts = np.array(found, np.int64).reshape(len(groups), len(state.names[thing]) + 1, steps)
+    g, code, step = np.nonzero(counts)
+    values = counts[g, code, step]
+    kept = visible_rows(state, counted(np.column_stack([groups[g], code, step]), values))
+    texts = np.array([*state.names[thing], EXIT], object)
+    columns: dict[str, Any] = dict(names_of(state, dims, groups[g[kept]], ("step", thing, "sessions")))
+    order = [(name, "ascending") for name in columns]
+    columns |= {"step": pa.array(step[kept] + 1), thing: pa.array(texts[code[kept]], pa.string())}
+    columns["sessions"] = pa.array(values[kept])
+    return pa.table(columns).sort_by([*order, ("step", "ascending"), ("sessions", "descending"), (thing, "ascending")])
 
 
 def retention_table(state: State) -> pa.Table:
@@ -245,36 +278,3 @@ def _ordinal(label: str, weekly: bool) -> int:
         year, week = label.split("-W")
         return date.fromisocalendar(int(year), int(week), 1).toordinal() // 7
     return date.fromisoformat(label).toordinal()
-
-
-def _most(state: State, thing: str, steps: int) -> tuple[list[str | None], list[int | None]]:
-    """What most of those who left at each step did next (the exit included), or clicked last."""
-    rows = drop_offs_table(state).to_pylist()
-    what = "next page" if thing == "page" else "last feature"
-    best = {row["step"]: row for row in reversed(rows) if row["what"] == what}
-    found = [best.get(step) for step in range(1, steps + 1)]
-    return [row and row["name"] for row in found], [row and row["sessions"] for row in found]
-
-
-def _few(state: State, counts: Ints) -> npt.NDArray[np.bool_]:
-    k = state.plan.min_sessions
-    few: npt.NDArray[np.bool_] = (counts > 0) & (counts < k)
-    return few
-
-
-def _small(state: State, reached: Ints, left: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    hidden = _few(state, reached)
-    hidden_left = _few(state, left) | hidden
-    # reached[k] - reached[k + 1] = left[k]
-    hidden[1:] |= hidden_left[:-1] & (reached[1:] > 0)
-    return hidden, hidden_left | hidden
-
-
-def _refuse_funnel(state: State) -> None:
-    refuse.check(state, "funnel")
-    if "funnel" not in state.tables:
-        without = state.session_ids is None and bool(state.plan.funnel_steps)
-        raise UsageError(
-            "there is no funnel", code="HG1507", where="funnel",
-            hint=f"needs {UNLOCK}" if without else "funnel=['pageview:/', 'pageview:/pricing'] in the plan",
-        )  # fmt: skip

@@ -70,7 +70,11 @@ class Fold:
         self.maps = self._maps()
         self.frictions = self._frictions()
         self.journeys = self._journeys()
-        self.funnels = [Funnel(plan, encoder, self._ms)] if plan.funnel_steps and encoder.has_sessions else []
+        self.funnels = (
+            [Funnel(plan, encoder, self._ms, self._groupings()[-1])]
+            if plan.funnel_steps and encoder.has_sessions
+            else []
+        )
         self.retentions = [Retention(encoder.has_users)] if plan.retention else []
         self.scrolls = self._scrolls()
         self.exposures = self._exposures()
@@ -164,7 +168,7 @@ class Fold:
             return []
         asked = [(name, name in self.plan.transitions, name in self.plan.paths) for name in JOURNEYS]
         return [
-            Journeys(name.removesuffix("s"), transitions=follow, paths=whole, ms=self._ms)
+            Journeys(name.removesuffix("s"), self._groupings(), transitions=follow, paths=whole, ms=self._ms)
             for name, follow, whole in asked
             if follow or whole
         ]
@@ -296,7 +300,7 @@ class Fold:
             np.zeros((0, 3), np.int64),
         )
         for funnel in self.funnels:
-            tables |= funnel.tables()
+            tables |= funnel.tables(dims, decode)
         for measure in self.scrolls:
             tables |= measure.tables(dims, decode)
         for exposed in self.exposures:
@@ -310,7 +314,10 @@ class Fold:
             ledger.measures["posthog cells"] = self.cells[0].points
         if self.scrolls:
             ledger.measures["scroll"] = self.scrolls[0].points()
-        tables |= {f"transitions|{j.thing}s": j.transitions.table(j.thing) for j in self.journeys if j.transitions}
+        for journey in self.journeys:
+            for part in journey.transitions:
+                name = "|".join(("transitions", f"{journey.thing}s", *part.groups.extra))
+                tables[name] = part.table(journey.thing, dims, decode)
         for retention in self.retentions:
             tables["retention"] = retention.table(len(self.encoder.cohort_names.names))
         names = {
@@ -349,7 +356,7 @@ class Fold:
                 totals=totals,
                 bounds=bounds,
                 session_ids=ids,
-                paths={f"{j.thing}s": j.paths.part(j.thing) for j in self.journeys if j.paths},
+                paths={f"{j.thing}s": j.paths.part(j.thing, dims, decode) for j in self.journeys if j.paths},
             )
         )
 

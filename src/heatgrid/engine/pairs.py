@@ -33,3 +33,18 @@ class Pairs:
         """(a, b) by id."""
         keys = self._keys[: len(self)]
         return keys >> 32, keys & 0xFFFFFFFF
+
+
+class PairCounts:
+    """How often each pair came; pairs with a negative code are not counted."""
+
+    def __init__(self) -> None:
+        self.pairs = Pairs()
+        self.counts = np.zeros(0, np.int64)
+
+    def add(self, a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> None:
+        ids = np.empty(len(a), np.int32)
+        self.pairs.encode(a, b, ids)
+        counts = np.bincount(ids[ids >= 0], minlength=len(self.pairs))
+        counts[: len(self.counts)] += self.counts
+        self.counts = counts

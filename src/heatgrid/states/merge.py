@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -156,7 +157,12 @@ def _group(rows: Ints) -> tuple[Ints, npt.NDArray[np.intp]]:
 
 def _merge_tables(a: State, b: State, name: str, names: dict[str, list[str]]) -> Table:
     ta, tb = a.tables[name], b.tables[name]
-    keys, place = _group(np.concatenate([_recoded(a, ta, names), _recoded(b, tb, names)]))
+    return _sum(ta, tb, _recoded(a, ta, names), _recoded(b, tb, names))
+
+
+def _sum(ta: Table, tb: Table, keys_a: Ints, keys_b: Ints) -> Table:
+    """Both tables in one; keys: theirs in the names of the sum."""
+    keys, place = _group(np.concatenate([keys_a, keys_b]))
     values = np.zeros((len(keys), len(ta.fields)), np.int64)
     np.add.at(values, place, np.concatenate([ta.values, tb.values]))
     shift = len(ta.keys)
@@ -171,6 +177,15 @@ def _merge_tables(a: State, b: State, name: str, names: dict[str, list[str]]) ->
         ids[:, 0] = place[ids[:, 0]]
         ids = np.unique(ids, axis=0) if len(ids) else ids
     return Table(ta.dims, ta.fields, keys, values, np.column_stack([cells, counts]), ids)
+
+
+def narrowed(table: Table, dims: tuple[str, ...]) -> Table:
+    """The sums over all dimensions but ``dims``; what a key has beyond its dimensions stays."""
+    kept = [d for d in range(table.keys.shape[1]) if d >= len(table.dims) or table.dims[d] in dims]
+    keys = table.keys[:, kept]
+    part = replace(table, dims=tuple(d for d in table.dims if d in dims), ids=None)
+    none = replace(part, values=table.values[:0], histogram=table.histogram[:0], keys=keys[:0])
+    return _sum(replace(part, keys=keys), none, keys, keys[:0])
 
 
 def _merge_maps(a: State, b: State, name: str, names: dict[str, list[str]]) -> Maps:
@@ -196,4 +211,11 @@ def _merge_paths(a: State, b: State, name: str, names: dict[str, list[str]]) -> 
     from heatgrid.states.paths import merge_paths
 
     pa, pb = a.paths[name], b.paths[name]
-    return merge_paths(pa, pb, _recoded(a, pa, names), _recoded(b, pb, names))
+    out, rows = merge_paths(pa, pb, _recoded(a, pa, names), _recoded(b, pb, names))
+    if pa.split is not None and pb.split is not None:
+        keys = []
+        for state, split, place in ((a, pa.split, rows[0]), (b, pb.split, rows[1])):
+            keys.append(_recoded(state, split, names))
+            keys[-1][:, -1] = place[keys[-1][:, -1]]
+        out.split = _sum(pa.split, pb.split, *keys)
+    return out

@@ -53,18 +53,25 @@ def sort_paths(paths: Paths) -> None:
     paths.keys = paths.keys[place - 1]
     paths.ended = paths.ended[place - 1]
     paths.parents = number[parents[place]] - 1
+    if paths.split is not None:
+        paths.split.keys[:, -1] = number[paths.split.keys[:, -1] + 1] - 1
 
 
-def merge_paths(a: Paths, b: Paths, keys_a: npt.NDArray[Any], keys_b: npt.NDArray[Any]) -> Paths:
-    """The paths of both; keys: their codes in the names of the sum."""
+def merge_paths(
+    a: Paths, b: Paths, keys_a: npt.NDArray[Any], keys_b: npt.NDArray[Any]
+) -> tuple[Paths, list[npt.NDArray[np.int64]]]:
+    """The paths of both, and the rows in them of the rows of each; keys: their codes in the names of the sum."""
     room = 1 << max(4, (len(a.parents) + len(b.parents) + 1).bit_length())
     tree = new_tree(room)
     ended = np.zeros(room, np.int64)
+    rows = []
     for part, keys in ((a, keys_a), (b, keys_b)):
         place = np.zeros(len(part.parents) + 1, np.int64)
         parents = np.concatenate([[-1], part.parents + 1])
         trie.graft(1, parents, np.concatenate([[-1], keys[:, 0]]), place, *tree)
         ended[place[1:]] += part.ended
+        rows.append(place[1:] - 1)
     _, parents32, codes, used = tree
     n = int(used[0])
-    return Paths(a.dims, codes[1:n, None].astype(np.int64), parents32[1:n].astype(np.int64) - 1, ended[1:n])
+    whole = Paths(a.dims, codes[1:n, None].astype(np.int64), parents32[1:n].astype(np.int64) - 1, ended[1:n])
+    return whole, rows

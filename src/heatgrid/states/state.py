@@ -78,6 +78,8 @@ class Paths:
     keys: Ints
     parents: Ints
     ended: Ints
+    split: Table | None = None
+    """Where the plan splits: sessions by group and row, the last of its keys."""
 
 
 @dataclass
@@ -147,11 +149,14 @@ def canonical(state: State) -> State:
 
         for paths in state.paths.values():
             sort_paths(paths)
+            if paths.split is not None:
+                _sort_table(paths.split)
     return state
 
 
 def _parts(state: State) -> list[Table | Maps | Paths]:
-    return [*state.tables.values(), *state.maps.values(), *state.paths.values()]
+    split = [paths.split for paths in state.paths.values() if paths.split is not None]
+    return [*state.tables.values(), *state.maps.values(), *state.paths.values(), *split]
 
 
 def row_order(keys: Ints) -> Ints:

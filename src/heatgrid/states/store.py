@@ -31,6 +31,8 @@ def to_bytes(state: State) -> bytes:
     for name, paths in sorted(state.paths.items()):
         for part in ("keys", "parents", "ended"):
             arrays[f"paths/{name}/{part}"] = getattr(paths, part)
+        if paths.split is not None:
+            arrays[f"paths/{name}/split"] = np.column_stack([paths.split.keys, paths.split.values])
     ids = ids_of(state)
     if ids is not None:
         arrays["session_ids"] = ids
@@ -48,13 +50,17 @@ def to_bytes(state: State) -> bytes:
         "reading": state.reading,
         "tables": {n: {"dims": t.dims, "fields": t.fields} for n, t in state.tables.items()},
         "maps": {n: {"dims": m.dims} for n, m in state.maps.items()},
-        "paths": {n: {"dims": p.dims} for n, p in state.paths.items()},
+        "paths": {n: {"dims": p.dims} | _split_header(p) for n, p in state.paths.items()},
     }
     arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
     body = io.BytesIO()
     np.savez_compressed(body, allow_pickle=False, **arrays)
     data = body.getvalue()
     return MAGIC + hashlib.sha256(data).digest() + data
+
+
+def _split_header(paths: Paths) -> dict[str, object]:
+    return {} if paths.split is None else {"split": paths.split.dims}
 
 
 def from_bytes(data: bytes, where: str) -> State:
@@ -107,6 +113,11 @@ def _parse(body: bytes, where: str) -> State:
             name: Paths(tuple(p["dims"]), *(arrays[f"paths/{name}/{part}"] for part in ("keys", "parents", "ended")))
             for name, p in header.get("paths", {}).items()
         }
+        for name, p in header.get("paths", {}).items():
+            if "split" in p:
+                rows = arrays[f"paths/{name}/split"]
+                nothing = np.zeros((0, 3), np.int64)
+                paths[name].split = Table(tuple(p["split"]), ("sessions",), rows[:, :-1], rows[:, -1:], nothing)
         session_ids = arrays.get("session_ids")
     return State(
         plan=Plan.from_dict(header["plan"]),

@@ -6,6 +6,8 @@ import numpy as np
 
 from heatgrid.cpu import histogram, journeys, pairs, trie
 from heatgrid.engine.block import Array, Block
+from heatgrid.engine.measures.groups import Groups
+from heatgrid.engine.pairs import PairCounts, Pairs
 from heatgrid.engine.sets import Sets
 from heatgrid.states.paths import larger, new_tree
 from heatgrid.states.state import TRANSITION_FIELDS, Paths, Table
@@ -14,25 +16,31 @@ WIDE_FROM = 2**32
 
 
 class Journeys:
-    """Transitions and paths of one ``thing`` ("page" or "feature").
+    """Transitions and paths of one ``thing`` ("page" or "feature"), whole and by group.
 
-    A session keeps 16 bytes for transitions and the set of those it made, and 4 for its path; paths cost some 30 bytes
-    for each distinct beginning of a path.
+    A session keeps 24 bytes for transitions and the set of those it made, and 4 for its path; paths cost some 30 bytes
+    for each distinct beginning of a path. A transition counts for the group of the row that comes to its page, an exit
+    for that of the last step, a path for that of its first one.
     """
 
-    def __init__(self, thing: str, *, transitions: bool, paths: bool, ms: tuple[int, int]) -> None:
+    def __init__(
+        self, thing: str, groupings: list[tuple[str, ...]], *, transitions: bool, paths: bool, ms: tuple[int, int]
+    ) -> None:
         self.thing, self.ms = thing, ms
-        self.transitions = Transitions() if transitions else None
-        self.paths = PathTree() if paths else None
+        self.transitions = [Transitions(extra) for extra in groupings] if transitions else []
+        self.paths = PathTree(groupings[-1]) if paths else None
         self._last = np.zeros(0, np.int32)
         self._rows = np.empty(0, np.int64)
+
+    @property
+    def _members(self) -> list[Transitions | PathTree]:
+        return [*self.transitions, *([self.paths] if self.paths is not None else [])]
 
     def resize(self, slots: int, runs: int, views: int) -> None:
         if self.thing == "feature":
             self._last = _resized(self._last, slots, -1)
-        for part in (self.transitions, self.paths):
-            if part is not None:
-                part.resize(slots)
+        for part in self._members:
+            part.resize(slots)
 
     def fold(self, block: Block, order: Array, ready: int) -> None:
         c = block.columns
@@ -45,23 +53,25 @@ class Journeys:
             n = journeys.feature_steps(order, ready, c["slot"], c["flags"], codes, self._last, self._rows)
         else:
             return
-        if self.transitions is not None:
-            most = int(codes.max(initial=0))
-            self.transitions.fold(int(n), self._rows, c["slot"], codes, c["time"], self.ms, most)
+        most = int(codes.max(initial=0))
+        for transitions in self.transitions:
+            transitions.fold(int(n), self._rows, block, codes, self.ms, most)
         if self.paths is not None:
-            self.paths.fold(int(n), self._rows, c["slot"], codes)
+            self.paths.fold(int(n), self._rows, block, codes)
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
         if self.thing == "feature":
             self._last[slots] = -1
-        for part in (self.transitions, self.paths):
-            if part is not None:
-                part.close(slots)
+        for part in self._members:
+            part.close(slots)
 
 
 class Transitions:
-    def __init__(self) -> None:
-        self._open = np.zeros((0, 2), np.int64)
+    def __init__(self, extra: tuple[str, ...]) -> None:
+        self.groups = Groups(extra)
+        self._pairs = Pairs()
+        """Codes with their groups, where there are any."""
+        self._open = np.zeros((0, 3), np.int64)
         self._ends = np.zeros((2, 64), np.int64)
         """Entries and exits by code."""
         self._keys = np.zeros(64, np.int64)
@@ -78,7 +88,14 @@ class Transitions:
         self._sets.resize(slots)
         self._open = _resized(self._open, slots, -1)
 
-    def fold(self, n: int, rows: Array, slot: Array, codes: Array, time: Array, ms: tuple[int, int], most: int) -> None:
+    def fold(self, n: int, rows: Array, block: Block, codes: Array, ms: tuple[int, int], most: int) -> None:
+        whole = np.empty(0, np.int32)
+        if self.groups.extra:
+            steps = rows[:n]
+            whole = np.empty(n, np.int32)
+            mine = codes[steps] if len(codes) else np.zeros(n, np.int32)
+            self._pairs.encode(mine, self.groups.encode(block)[steps], whole)
+            most = len(self._pairs) - 1
         if most >= self._ends.shape[1]:
             ends = np.zeros((2, max(most + 1, 2 * self._ends.shape[1])), np.int64)
             ends[:, : self._ends.shape[1]] = self._ends
@@ -89,8 +106,8 @@ class Transitions:
         at = 0
         while True:
             at, reason = journeys.transitions(
-                at, n, rows, slot, codes, time, *ms, self._open, self._ends[0], self._table, self._keys, self._count,
-                self._fields, self._directory, self._buckets, self._used, *self._sets.arrays,
+                at, n, rows, block["slot"], codes, whole, block["time"], *ms, self._open, self._ends[0], self._table,
+                self._keys, self._count, self._fields, self._directory, self._buckets, self._used, *self._sets.arrays,
             )  # fmt: skip
             if reason == journeys.DONE:
                 return
@@ -113,14 +130,15 @@ class Transitions:
         self._sets.free(slots)
         journeys.close(slots, self._open, self._ends[1])
 
-    def table(self, thing: str) -> Table:
+    def table(self, thing: str, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> Table:
+        """keys : from, to, the groups', and 0 between two steps, 1 before the first (from = to), 2 after the last."""
         n = int(self._count[0])
-        # the third column: 0 between two steps, 1 before the first (from = to), 2 after the last
-        inner = np.column_stack([self._keys[:n] >> 32, self._keys[:n] & 0xFFFFFFFF, np.zeros(n, np.int64)])
-        keys, values = [inner], [self._fields[:n]]
+        to, group = self._parts(self._keys[:n] & 0xFFFFFFFF, decode)
+        keys, values = [np.column_stack([self._keys[:n] >> 32, to, group, np.zeros(n, np.int64)])], [self._fields[:n]]
         for edge, counts in enumerate(self._ends, 1):
             codes = np.flatnonzero(counts)
-            keys.append(np.column_stack([codes, codes, np.full(len(codes), edge)]))
+            code, group = self._parts(codes, decode)
+            keys.append(np.column_stack([code, code, group, np.full(len(codes), edge)]))
             # a session has one entry and one exit
             values.append(np.column_stack([counts[codes], counts[codes]]))
         rows, octaves = np.nonzero(self._directory[:n] >= 0)
@@ -128,34 +146,52 @@ class Transitions:
         entry, sub = np.nonzero(buckets)
         entries = [rows[entry], octaves[entry] * histogram.WIDTH + sub, buckets[entry, sub].astype(np.int64)]
         return Table(
-            dims=(thing, thing),
+            dims=(thing, thing, *self.groups.dims(dims)),
             fields=TRANSITION_FIELDS,
             keys=np.concatenate(keys).astype(np.int64),
             values=np.concatenate(values),
             histogram=np.column_stack(entries).astype(np.int64),
         )
 
+    def _parts(self, whole: Array, decode: dict[str, Array]) -> tuple[Array, Array]:
+        """The codes and the groups' keys of codes with their groups."""
+        if not self.groups.extra:
+            return whole, np.zeros((len(whole), 0), np.int64)
+        codes, groups = self._pairs.parts()
+        return codes[whole], self.groups.keys(groups[whole], decode)
+
 
 class PathTree:
-    def __init__(self) -> None:
+    def __init__(self, extra: tuple[str, ...]) -> None:
+        self.groups = Groups(extra)
+        self._begun = np.zeros(0, np.int32)
+        self._split = PairCounts()
+        """Sessions by the end of their path and their group."""
         self._here = np.zeros(0, np.int32)
         self._tree = new_tree(1 << 10)
         self._ended = np.zeros(1 << 10, np.int64)
 
     def resize(self, slots: int) -> None:
         self._here = _resized(self._here, slots, trie.ROOT)
+        if self.groups.extra:
+            self._begun = _resized(self._begun, slots, -1)
 
-    def fold(self, n: int, rows: Array, slot: Array, codes: Array) -> None:
+    def fold(self, n: int, rows: Array, block: Block, codes: Array) -> None:
+        if self.groups.extra:
+            journeys.begin(n, rows, block["slot"], self.groups.encode(block), self._begun)
         at = 0
-        while (at := trie.walk(at, n, rows, slot, codes, self._here, *self._tree)) < n:
+        while (at := trie.walk(at, n, rows, block["slot"], codes, self._here, *self._tree)) < n:
             self._tree = larger(self._tree)
 
     def close(self, slots: Array) -> None:
         if len(self._ended) < len(self._tree[1]):
             self._ended = _resized(self._ended, len(self._tree[1]), 0)
+        if self.groups.extra:
+            self._split.add(self._here[slots], self._begun[slots])
+            self._begun[slots] = -1
         trie.close(slots, self._here, self._ended)
 
-    def part(self, thing: str) -> Paths:
+    def part(self, thing: str, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> Paths:
         _, parents, codes, used = self._tree
         n = int(used[0])
         ended = _resized(self._ended, max(n, len(self._ended)), 0)[1:n]
@@ -164,6 +200,17 @@ class PathTree:
             keys=codes[1:n, None].astype(np.int64),
             parents=parents[1:n].astype(np.int64) - 1,
             ended=ended.copy(),
+            split=self._split_table(dims, decode) if self.groups.extra else None,
+        )
+
+    def _split_table(self, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> Table:
+        nodes, groups = self._split.pairs.parts()
+        return Table(
+            dims=self.groups.dims(dims),
+            fields=("sessions",),
+            keys=np.column_stack([self.groups.keys(groups, decode), nodes - 1]),
+            values=self._split.counts[:, None],
+            histogram=np.zeros((0, 3), np.int64),
         )
 
 
