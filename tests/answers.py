@@ -10,7 +10,7 @@ from heatgrid.engine.lanes import run_plan
 from heatgrid.heat import Heat
 from heatgrid.sources.events import open_events
 from heatgrid.words.areas import Area
-from heatgrid.words.plan import BUCKETS, LAYERS, Plan
+from heatgrid.words.plan import BUCKETS, LAYERS, PICKED, Plan
 from oracle import sessions as oracle
 from strategies import TICKS, to_table
 
@@ -84,6 +84,9 @@ def of_heat(heat) -> dict:
             tables[name, by, every] = table_of(heat.table(name, by=by, every=every))
         if (by, every) in map_groupings(plan):
             maps[by, every] = cells_of(heat.state, by, every)
+            for layer in set(plan["maps"]) & set(PICKED):
+                cells = cells_of(heat.state, by, every, what=layer)
+                maps[by, every] |= {(layer, *key[1:]): found for key, found in cells.items()}
     ledger = heat.ledger.as_dict()
     ledger["measures"] = {
         name: {k: v for k, v in points.items() if k != "withheld"} for name, points in ledger["measures"].items()

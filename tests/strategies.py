@@ -178,7 +178,11 @@ def plans(draw, columns) -> dict:
     """A plan as plain fields (``areas`` as dicts) that the columns can serve."""
     by = [name for name in ("device", "plan") if name in columns]
     plan = {
-        "maps": draw(st.sampled_from((("clicks",), ("clicks", "moves"), ("moves",)))),
+        "maps": draw(
+            st.sampled_from(
+                (("clicks",), ("clicks", "moves", "first_clicks", "last_clicks"), ("moves",), ("last_clicks",))
+            )
+        ),
         "cell": draw(st.sampled_from((8, 10.0, 0.3, 7, (16, 3.3)))),
         "extent": draw(st.sampled_from((None, None, (0, 55, 0, 20), (-3.5, 16384, 0.1, 600)))),
         "frame": draw(st.sampled_from(("page", "viewport"))),

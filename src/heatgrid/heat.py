@@ -31,7 +31,7 @@ from heatgrid.outputs.text import duration
 from heatgrid.states.state import Maps, State
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.ledger import Ledger, Points
-from heatgrid.words.plan import BUCKETS, LAYERS, Plan
+from heatgrid.words.plan import BUCKETS, LAYERS, PICKED, Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,13 +108,14 @@ class Heat:
         state, has, plan = self.state, set(self.state.has), self.plan
         without = f"no sessions: {finish.UNLOCK}" if state.session_ids is None else None
         out: dict[str, str] = {}
-        if "maps" not in state.maps:
-            lacking = [name for name in ("x", "y") if name not in has]
+        lacking = [name for name in ("x", "y") if name not in has]
+        if lacking:
             why = f"no column for {' and '.join(lacking)} ({' '.join(f'--map {name}=COLUMN' for name in lacking)})"
             out |= dict.fromkeys(plan.maps, why)
         if without:
             journeys = [name for name in ("transitions", "paths", "funnel") if getattr(plan, name)]
-            out |= dict.fromkeys(("sessions", "views", "dwell", "visits", *journeys), without)
+            picked = [layer for layer in PICKED if layer in plan.maps]
+            out |= dict.fromkeys(("sessions", "views", "dwell", "visits", *journeys, *picked), without)
         if "features" in plan.tables and "feature" not in has and not plan.area_list:
             out["features"] = "no column for feature (--map feature=COLUMN, or --areas FILE with x and y)"
         if plan.gathers and (unseen := finish_layout.missing(state)):
@@ -135,12 +136,14 @@ class Heat:
     def refusals(self) -> list[str]:
         """What this input cannot give, and the column or option that would unlock it."""
         has, out = set(self.state.has), []
-        if "maps" not in self.state.maps and self.plan.maps:
+        if not {"x", "y"} <= has and self.plan.maps:
             lacking = " and ".join(name for name in ("x", "y") if name not in has)
             out.append(f"maps are off: no column for {lacking or 'x, y'} (--map x=COLUMN --map y=COLUMN)")
         if self.state.session_ids is None:
             out.append(f"sessions, views, dwell and visits are off: they need {finish.UNLOCK}")
         journeys = [name for name in ("transitions", "paths", "funnel") if getattr(self.plan, name)]
+        if self.state.session_ids is None and set(PICKED) & set(self.plan.maps):
+            out.append(f"first and last clicks of views are off: they need {finish.UNLOCK}")
         if self.state.session_ids is None and journeys:
             out.append(f"{', '.join(journeys)} are off: they need {finish.UNLOCK}")
         if "features" in self.plan.tables and "feature" not in has and not self.plan.area_list:
@@ -452,14 +455,15 @@ class Heat:
     ) -> Grid:
         """One map as a grid.
 
-        layer : "clicks", "moves", or a friction rule of the plan ("rage:posthog"): the clicks that it flagged.
+        layer : "clicks", "moves", "first_clicks", "last_clicks" (of each view), or a friction rule of the plan
+            ("rage:posthog"): the clicks that it flagged.
         page : may be left out where there is one. bucket : the width bucket; None: the one with the most events.
         where : {segment column: value}; period : its label; both need a plan that splits by them.
         value : "events", or "sessions" (distinct, each counted once a cell).
         Errors: UsageError HG1510..HG1516, with what there is to choose from.
         """
         rules = {rule.name for rule in friction.served(self.state)}
-        _choice("layer", layer, (*LAYERS, *(rule.name for rule in self.plan.rules)), "HG1510")
+        _choice("layer", layer, (*LAYERS, *PICKED, *(rule.name for rule in self.plan.rules)), "HG1510")
         stack = "maps" if layer in LAYERS else layer
         if layer not in {*self.plan.maps, *rules} or stack not in self.state.maps:
             refusal = friction.refused(self.state).get(layer) or next(iter(self.refusals()), "")
@@ -467,6 +471,8 @@ class Heat:
                 f"there is no map of {layer}", code="HG1511", where="layer", value=layer,
                 hint=refusal if stack != "maps" or not self.state.maps else nearest(layer, self.plan.maps),
             )  # fmt: skip
+        if layer in PICKED:
+            refuse.check(self.state, layer)
         _choice("value", value, ("events", "sessions"), "HG1512")
         if value == "sessions" and (
             self.state.session_ids is None or (layer == "moves" and not self.plan.moves_sessions)

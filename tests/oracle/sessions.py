@@ -484,6 +484,16 @@ def _finish_row(result, name, row) -> dict:
     return done
 
 
+def layers_of(result, event) -> list[str]:
+    """The layers that an event is drawn on: a click's also as the first, or the last, of its view."""
+    layer = layer_of(event)
+    if layer != "clicks" or not result["has_sessions"]:
+        return [layer]
+    clicks = [other for other in event["view"]["events"] if other["kind"] == "click"]
+    ends = (("first_clicks", clicks[0]), ("last_clicks", clicks[-1]))
+    return [layer, *(name for name, end in ends if end is event)]
+
+
 def layer_of(event) -> str | None:
     if event["kind"] == "click":
         return "clicks"
@@ -513,23 +523,27 @@ def drawn(result, by, every) -> dict:
     """{(layer, page, bucket, fixed, segments, period): [(cell, event)]}: every point that a map uses."""
     plan, found = result["plan"], defaultdict(list)
     for event in result["events"]:
-        layer = layer_of(event)
-        if layer not in plan["maps"] or event["point"] is None:
-            continue
-        cell = cell_of(plan, event["point"])
+        cell = None if event["point"] is None else cell_of(plan, event["point"])
         if cell is None:
             continue
         segments = tuple(event["by"][column] for column in by)
         bucket = bucket_of(view_width(event))
-        key = (layer, event["page_key"], bucket, event["fixed"], segments, event["period"] if every else None)
-        found[key].append((cell, event))
+        for layer in layers_of(result, event):
+            if layer in plan["maps"]:
+                key = (layer, event["page_key"], bucket, event["fixed"], segments, event["period"] if every else None)
+                found[key].append((cell, event))
     return found
 
 
 def count_sessions(result, layer, events) -> int | None:
     """Distinct sessions, each once; those of moves only where the plan asks for them."""
-    wanted = result["has_sessions"] and (layer == "clicks" or result["plan"]["moves_sessions"])
+    wanted = result["has_sessions"] and (layer != "moves" or result["plan"]["moves_sessions"])
     return len({event["session"] for event in events}) if wanted else None
+
+
+def weigh(layer, events) -> int:
+    """A row may stand for many clicks, but of a view only one is the first."""
+    return len(events) if layer in ("first_clicks", "last_clicks") else sum(e["weight"] for e in events)
 
 
 def maps(result, by=None, every=True) -> dict:
@@ -540,8 +554,7 @@ def maps(result, by=None, every=True) -> dict:
         for cell, event in hits:
             cells[cell].append(event)
         out[key] = {
-            cell: (sum(e["weight"] for e in events), count_sessions(result, key[0], events))
-            for cell, events in cells.items()
+            cell: (weigh(key[0], events), count_sessions(result, key[0], events)) for cell, events in cells.items()
         }
     return out
 
@@ -549,7 +562,7 @@ def maps(result, by=None, every=True) -> dict:
 def layers(result, by=None, every=True) -> dict:
     """The same keys: (events, sessions or None) of each whole map."""
     return {
-        key: (sum(e["weight"] for _, e in hits), count_sessions(result, key[0], [e for _, e in hits]))
+        key: (weigh(key[0], [e for _, e in hits]), count_sessions(result, key[0], [e for _, e in hits]))
         for key, hits in drawn(result, result["plan"]["by"] if by is None else by, every).items()
     }
 
@@ -558,16 +571,14 @@ def points(result) -> dict:
     """{layer: rows = used + outside + invalid}, in rows, whatever they weigh."""
     ledgers = {layer: {"rows": 0, "used": 0, "outside": 0, "invalid": 0} for layer in result["plan"]["maps"]}
     for event in result["events"]:
-        layer = layer_of(event)
-        if layer not in ledgers:
-            continue
-        ledgers[layer]["rows"] += 1
-        if event["point"] is None:
-            ledgers[layer]["invalid"] += 1
-        elif cell_of(result["plan"], event["point"]) is None:
-            ledgers[layer]["outside"] += 1
-        else:
-            ledgers[layer]["used"] += 1
+        for layer in ledgers.keys() & layers_of(result, event):
+            ledgers[layer]["rows"] += 1
+            if event["point"] is None:
+                ledgers[layer]["invalid"] += 1
+            elif cell_of(result["plan"], event["point"]) is None:
+                ledgers[layer]["outside"] += 1
+            else:
+                ledgers[layer]["used"] += 1
     return ledgers
 
 

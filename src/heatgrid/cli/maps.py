@@ -64,7 +64,7 @@ def map_(
 
     -o map.png draws it; .npz is the dense array; .parquet .csv .arrow .json hold the cells that are not zero.
     """
-    from heatgrid.words.plan import LAYERS
+    from heatgrid.words.plan import LAYERS, PICKED
 
     path = need(result.out, "--out", "heatgrid map EVENTS -o map.png")
     rules = rules_of(counting)
@@ -83,7 +83,7 @@ def map_(
     if not any(name.endswith(".heat") for name in events):
         _check_split(chosen, counting)
     look = _look(looks) if is_picture(path) else {}
-    drawn = which.layer in LAYERS
+    drawn = which.layer in (*LAYERS, *PICKED)
     if not drawn:
         rules = rules or (which.layer,)
     heat = heat_of(
@@ -116,10 +116,10 @@ def _on(page: str) -> Any:
 
 def _check(which: Which, looks: Looks, rules: Sequence[str | Rule]) -> None:
     from heatgrid.words.friction import PRESETS
-    from heatgrid.words.plan import BUCKETS, LAYERS
+    from heatgrid.words.plan import BUCKETS, LAYERS, PICKED
 
     own = [rule if isinstance(rule, str) else rule.name for rule in rules]
-    one_of(which.layer, "--layer", (*LAYERS, *dict.fromkeys(own or PRESETS)))
+    one_of(which.layer, "--layer", (*LAYERS, *PICKED, *dict.fromkeys(own or PRESETS)))
     one_of(which.values, "--values", ("events", "sessions"))
     one_of(looks.scale, "--scale", SCALES)
     if which.bucket is not None:

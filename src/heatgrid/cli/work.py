@@ -25,7 +25,7 @@ BACKENDS = ("auto", "cpu", "gpu")
 
 def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan:
     """The plan that the options spell; what the command sets itself comes on top."""
-    from heatgrid.words.plan import LAYERS, Plan
+    from heatgrid.words.plan import LAYERS, PICKED, Plan
 
     asked: dict[str, Any] = {
         "maps": values.names(counting.maps),
@@ -68,7 +68,7 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
         asked["cell"] = asked["cell"][0]
     asked = {name: value for name, value in asked.items() if value not in (None, ())}
     for layer in asked.get("maps", ()):
-        values.one_of(layer, "--maps", LAYERS)
+        values.one_of(layer, "--maps", (*LAYERS, *PICKED))
     return Plan(**(asked | set_by_command))
 
 

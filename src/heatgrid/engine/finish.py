@@ -11,7 +11,7 @@ import pyarrow as pa
 from heatgrid.engine import friction, refuse
 from heatgrid.states.state import FRICTION_FIELDS, MAP_FIELDS, RULE_FIELDS, USAGE_FIELDS, Ints, State, Table
 from heatgrid.words.errors import UsageError, nearest
-from heatgrid.words.plan import BUCKETS, LAYERS
+from heatgrid.words.plan import BUCKETS, LAYERS, PICKED
 
 PERCENTILES = (50, 90, 99)
 COUNTERS = (*USAGE_FIELDS, *(f"p{percent}_ms" for percent in PERCENTILES), "users")
@@ -128,7 +128,8 @@ def percentiles(table: Table, wanted: tuple[int, ...] = PERCENTILES) -> Ints:
 def layers_table(state: State) -> pa.Table:
     """One row a map: layer (or friction rule), page, width bucket, fixed, segments and period if any, events, sessions,
     viewport_w."""
-    stacks = ["maps", *(rule.name for rule in friction.served(state))]
+    picked = [layer for layer in PICKED if layer in state.plan.maps]
+    stacks = ["maps", *picked, *(rule.name for rule in friction.served(state))]
     found = [stack_of(state, stack, split=True) for stack in stacks]
     if not any(found):
         empty = {"layer": pa.string(), "page": pa.string(), "bucket": pa.string(), "fixed": pa.bool_()}

@@ -19,6 +19,7 @@ from heatgrid.engine.measures.funnel import Funnel
 from heatgrid.engine.measures.journeys import Journeys
 from heatgrid.engine.measures.layout import BOX, Layout
 from heatgrid.engine.measures.maps import MapMeasure
+from heatgrid.engine.measures.picked import Picked
 from heatgrid.engine.measures.posthog import PosthogCells
 from heatgrid.engine.measures.retention import Retention
 from heatgrid.engine.measures.scroll import Scroll
@@ -30,7 +31,7 @@ from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, NONE, WAKING
 from heatgrid.words.friction import missing
 from heatgrid.words.ledger import Ledger
-from heatgrid.words.plan import JOURNEYS, LAYERS, Plan
+from heatgrid.words.plan import JOURNEYS, LAYERS, PICKED, Plan
 
 DEFAULT_GAP = 30 * 60 * 1000
 GROUPINGS = ((), ("segment",), ("period",), ("segment", "period"))
@@ -68,6 +69,7 @@ class Fold:
         self._segment_dims = tuple(f"by:{name}" for name in plan.by)
         self.usages = self._usages()
         self.maps = self._maps()
+        self.picked = self._picked()
         self.frictions = self._frictions()
         self.journeys = self._journeys()
         self.funnels = (
@@ -88,6 +90,7 @@ class Fold:
         self._journey_crew: list[Member[Any]] = [
             *map(self._crew.hire, self.journeys), *map(self._crew.hire, self.funnels),
             *map(self._crew.hire, self.scrolls), *map(self._crew.hire, self.exposures),
+            *map(self._crew.hire, self.picked),
         ]  # fmt: skip
         self._retention_crew = [self._crew.hire(measure) for measure in self.retentions]
         self._layout_crew = [self._crew.hire(measure) for measure in self.layouts]
@@ -114,12 +117,17 @@ class Fold:
         ]
 
     def _maps(self) -> list[MapMeasure]:
-        if not self.plan.maps or not self.encoder.has_points:
+        if not set(LAYERS) & set(self.plan.maps) or not self.encoder.has_points:
             return []
         groupings = self._groupings()
         chosen = [groupings[0], groupings[-1]] if len(groupings) > 1 else groupings
         touch = self.encoder.touch_code
         return [MapMeasure(self.plan, extra, self.sessions is not None, touch) for extra in chosen]
+
+    def _picked(self) -> list[Picked]:
+        if not set(PICKED) & set(self.plan.maps) or not self.encoder.has_points or self.sessions is None:
+            return []
+        return [Picked(self.plan, self._groupings(), self.encoder.kinds.code("click"))]
 
     def _scrolls(self) -> list[Scroll]:
         """Whole, and split by all that the plan names, as the maps."""
@@ -290,6 +298,8 @@ class Fold:
         ledger = Ledger()
         if self.maps:
             ledger.measures = self.maps[0].points()
+        for some in self.picked:
+            ledger.measures |= some.points()
         kinds = len(self.kind_counts)
         tables = {u.name: u.table(dims, decode) for u in self.usages}
         tables["kinds"] = Table(
@@ -330,6 +340,8 @@ class Fold:
         for dim, codes in zip(self._segment_dims, self.encoder.segments, strict=True):
             names[dim] = list(codes.names)
         drawn = {"|".join(("maps", *m.extra)): m.maps(dims, decode) for m in self.maps}
+        for some in self.picked:
+            drawn |= some.maps(dims, decode)
         for friction in self.frictions:
             tables |= friction.tables(dims, decode)
             names |= friction.names(self.encoder.features.names)

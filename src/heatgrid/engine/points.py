@@ -21,7 +21,7 @@ from heatgrid.engine.names import NameCodes, as_dictionary, bitmap, indices_of, 
 from heatgrid.states.merge import merge
 from heatgrid.states.state import State
 from heatgrid.words.events import Chunk
-from heatgrid.words.plan import Plan
+from heatgrid.words.plan import LAYERS, Plan
 
 READ = ("time", "page", "kind", "x", "y", "fixed", "viewport_w", "pointer")
 _UNREAD = ("feature", "event_id")
@@ -39,7 +39,7 @@ def needs_of(plan: Plan, needs: Needs) -> Needs | None:
         plan.retention, plan.distinct, plan.dedupe, plan.scroll, plan.layout, plan.posthog_cells,
         plan.exclude_users, plan.exposure,
     )  # fmt: skip
-    alone = plan.maps and plan.frame == "page" and {"x", "y"} <= set(needs.names)
+    alone = plan.maps and set(plan.maps) <= set(LAYERS) and plan.frame == "page" and {"x", "y"} <= set(needs.names)
     if any(asked) or not alone or not set(needs.names) <= {*READ, *_UNREAD}:
         return None
     return replace(needs, names=tuple(name for name in needs.names if name in READ))

@@ -6,6 +6,7 @@ from heatgrid.states.state import State
 from heatgrid.words.errors import UsageError
 from heatgrid.words.evidence import Evidence, evidence_of
 from heatgrid.words.friction import Follow, Marked, Rule, Thrash
+from heatgrid.words.plan import PICKED
 
 TIMED = ("dwell_ms", "visits", "open_visits")
 """Columns of tables that need the time of each row."""
@@ -65,8 +66,12 @@ def refused(state: State) -> dict[str, str]:
         if plan.scroll:
             out["attention"] = why
         out |= {name: why for name in ORDERED if getattr(plan, name)}
-    if (views := unheld(state, "views")) and "pages" in plan.tables:
+        out |= {layer: why for layer in PICKED if layer in plan.maps}
+    views = unheld(state, "views")
+    if views and "pages" in plan.tables:
         out["views"] = views
+    if views is not None:
+        out |= {layer: views for layer in PICKED if layer in plan.maps}
     if plan.scroll and (none := unheld(state, "scroll", "viewport", "views")):
         out["scroll"] = out["attention"] = none
     if plan.exposure and (dark := why or unheld(state, "scroll", "viewport", "views") or _pinged(state)):

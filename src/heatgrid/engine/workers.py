@@ -42,6 +42,11 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Workers:
+        """Of a fold that is copied while it goes on: it works on the thread that asks."""
+        out = memo[id(self)] = Workers()
+        return out
+
     def lane(self, stage: int, width: int = 1) -> Lane:
         """A queue of which `width` pieces of work are done at once, begun in the order in which they are given."""
         lane = Lane(self, stage, width)

@@ -20,6 +20,8 @@ from heatgrid.words.pages import patterns_of as page_patterns
 
 METRICS_VERSION = 1
 LAYERS = ("clicks", "moves")
+PICKED = ("first_clicks", "last_clicks")
+"""Maps of some of the clicks: of each view the first, or the last."""
 TABLES = ("features", "pages")
 PERIODS = ("hour", "day", "week", "month")
 FRAMES = ("auto", "page", "viewport")
@@ -41,7 +43,7 @@ class Plan:
 
     Parameters
     ----------
-    maps : layers to draw, of ``clicks``, ``moves``.
+    maps : layers to draw, of ``clicks``, ``moves``, ``first_clicks`` and ``last_clicks`` (of each view).
     cell : edge of a cell in px (a number, or (width, height)).
     extent : (x0, x1, y0, y1) in px; ``None``: the canvas, 16,384 x 262,144 px from the page's corner.
     frame : ``page`` (x, y are document px), ``viewport`` (window px: scroll_y is added to y), or ``auto``: what names
@@ -134,7 +136,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, allowed in (
-            ("maps", LAYERS), ("tables", TABLES), ("distinct", DISTINCT), ("transitions", JOURNEYS),
+            ("maps", (*LAYERS, *PICKED)), ("tables", TABLES), ("distinct", DISTINCT), ("transitions", JOURNEYS),
             ("paths", JOURNEYS), ("strict", STRICT),
         ):  # fmt: skip
             _subset(self, name, allowed)
