@@ -9,6 +9,7 @@ import pytest
 
 import heatgrid as hg
 from heatgrid.cli import main
+from heatgrid.engine.lanes import run_plan
 from heatgrid.words.errors import UsageError
 
 START = 1_788_220_800_000
@@ -45,14 +46,14 @@ def test_a_small_case_by_hand():
     assert [row["layer"] for row in heat.layers().to_pylist()] == ["clicks", "first_clicks", "last_clicks"]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_many_views_open_at_once_and_closed_at_once(threads):
+@pytest.mark.parametrize("block_rows", [5000, 1 << 17])
+def test_many_views_open_at_once_and_closed_at_once(block_rows):
     n = 9000
-    rows = [(0, f"s{i}", "pageview", "/", None) for i in range(n)]
+    rows = [(0, "early", "click", "/", 95.0), *((0, f"s{i}", "pageview", "/", None) for i in range(n))]
     rows += [(k, f"s{i}", "click", "/", 10.0 * (k + i % 5)) for k in (1, 2, 3) for i in range(n)]
-    heat = hg.run(table(rows), **PLAN, threads=threads)
-    assert cells(heat, "first_clicks") == {1 + k: n // 5 for k in range(5)}
-    assert cells(heat, "last_clicks") == {3 + k: n // 5 for k in range(5)}
+    heat = hg.Heat(run_plan(hg.read(table(rows)), hg.Plan(**PLAN), block_rows=block_rows).state)
+    assert cells(heat, "first_clicks") == {1 + k: n // 5 for k in range(5)} | {9: 1}
+    assert cells(heat, "last_clicks") == {3 + k: n // 5 for k in range(5)} | {9: 1}
     again = hg.run(
         table([(ms + 10, *rest) for ms, *rest in rows] + [(99, f"s{i}", "pageview", "/", None) for i in range(n)]),
         **PLAN,

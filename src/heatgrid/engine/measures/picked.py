@@ -46,12 +46,13 @@ class Picked:
 
     def fold(self, block: Block, order: Array, ready: int) -> None:
         c = block.columns
+        first, last = self._kept
         at = 0
         while True:
             at = picked.fold(
                 order, at, ready, c["slot"], c["run"], c["view_row"], c["flags"], c["kind"], self._click, c["page"],
                 c["segment"], c["period"], c["bucket"], c["fixed"], c["width"], c["x"].view(np.int64),
-                c["y"].view(np.int64), *self._kept, *self._out, self._n,
+                c["y"].view(np.int64), first, last, self._out[0], self._out[1], self._n,
             )  # fmt: skip
             if at >= ready:
                 return
@@ -59,7 +60,8 @@ class Picked:
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
         at = 0
-        while (at := picked.close(views, at, *self._kept, *self._out, self._n)) < len(views):
+        first, last = self._kept
+        while (at := picked.close(views, at, first, last, self._out[0], self._out[1], self._n)) < len(views):
             self._draw()
         self._draw()
         for maps in self._maps:
