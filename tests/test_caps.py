@@ -60,6 +60,27 @@ def test_row_19_each_segment_has_its_rest_and_states_of_other_caps_merge() -> No
     assert sum(row["events"] for row in rest) == 5 * 3 + 2
 
 
+def test_row_19_the_matrix_has_the_rest_too_where_it_adds_up() -> None:
+    plan = {"maps": (), "by": ("device",), "every": "day"}
+    whole, few = hg.run(rows(MANY), **plan), hg.run(rows(MANY), **plan, max_pages=3)
+    for columns in ("device", "day"):
+        all_of_it = whole.matrix("page", columns, "clicks")
+        made = few.matrix("page", columns, "clicks")
+        assert set(made.rows) == {"/a", "/b", "/c", OTHER}
+        assert made.values.sum() == all_of_it.values.sum() == len(MANY)
+        at = [all_of_it.rows.index(page) for page in ("/d", "/e", "/f")]
+        column = [all_of_it.columns.index(name) for name in made.columns]
+        assert made.values[made.rows.index(OTHER)].tolist() == all_of_it.values[at].sum(axis=0)[column].tolist()
+        assert any(OTHER in note for note in made.notes)
+        # (other) has at least the sessions of any of its names
+        n = made.sessions[made.rows.index(OTHER)]
+        assert n.tolist() == all_of_it.sessions[at].max(axis=0)[column].tolist()
+        sessions = few.matrix("page", columns, "sessions")
+        assert set(sessions.rows) == {"/a", "/b", "/c"}
+        assert any("3 pages" in note and "add up" in note for note in sessions.notes)
+    assert whole.matrix("page", "device", "sessions").notes == []
+
+
 def test_row_19_more_names_than_can_be_held_are_refused_with_their_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MOST_NAMES", 4)
     with pytest.raises(LimitError) as caught:

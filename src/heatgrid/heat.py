@@ -7,9 +7,10 @@ import os
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.engine import (
@@ -32,9 +33,6 @@ from heatgrid.states.state import Maps, State
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.ledger import Ledger, Points
 from heatgrid.words.plan import BUCKETS, LAYERS, PICKED, Plan
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 ADDITIVE = ("events", "clicks", "dwell_ms")
 VALUES = (*ADDITIVE, "sessions", "users")
@@ -209,11 +207,15 @@ class Heat:
             if len(keys) == 3:
                 keys.insert(1, ("flagged", "descending"))
             return table.sort_by(keys)
+        return others.capped(self.state, thing.removesuffix("s"), self._usage(name, by, every))
+
+    def _usage(self, name: str, by: bool, every: bool) -> pa.Table:
+        """A table of features or pages with every name."""
         table = finish.usage_table(self.state, name)
         keys = [(c, "ascending") for c in table.column_names[: table.column_names.index("events")]]
         if not (by and self.plan.by) and not (every and self.plan.every):
             keys = [("dwell_ms", "descending"), ("events", "descending"), *keys]
-        return others.capped(self.state, thing.removesuffix("s"), table.sort_by(keys))
+        return table.sort_by(keys)
 
     def matrix(self, rows: str = "feature", columns: str = "period", values: str = "sessions") -> Matrix:
         """The usage matrix: features or pages by period or by a segment column.
@@ -246,8 +248,10 @@ class Heat:
                 value=", ".join(self.plan.by), hint=f"run with --by {columns} alone",
             )  # fmt: skip
         first = thing.removesuffix("s")
-        table = self.table(thing, by=not by_period, every=by_period)
-        totals = self.table(thing, by=False, every=False)
+        table, totals = (
+            self._usage(finish.table_name(self.state, thing, by, every), by, every)
+            for by, every in ((not by_period, by_period), (False, False))
+        )
         for part in (table, totals):
             if values not in part.column_names or (part.num_rows and part[values].null_count):
                 need = "--distinct users and a user column" if values == "users" else finish.UNLOCK
@@ -257,17 +261,27 @@ class Heat:
             # a row that is withheld in the totals is withheld here, or it could be told from them
             table = table.filter(pc.is_in(table[first], totals[first].combine_chunks()))
         distinct = values not in ADDITIVE
+        rest = others.beyond(self.state, first)
+        notes = []
+        if rest and distinct:
+            table, totals = (
+                part.filter(pc.invert(pc.is_in(part[first], pa.array(rest, pa.string())))) for part in (table, totals)
+            )
+            notes = [f"{len(rest):,} {thing} beyond the cap are left out: distinct {values} of several do not add up"]
+        elif rest:
+            table, totals = (others.capped(self.state, first, part, least=True) for part in (table, totals))
+            notes = [f"{others.OTHER}: {len(rest):,} {thing} beyond the cap"]
         column = "period" if by_period else columns
         if not by_period and (column == first or column in finish.COUNTERS):
             column = f"by_{column}"
-        areas = [area.name for area in self.plan.area_list] if first == "feature" else []
+        areas = [area.name for area in self.plan.area_list if area.name not in rest] if first == "feature" else []
         counted = self.state.session_ids is not None
         periods: list[str] = []
         if by_period and self.state.bounds and self.plan.every:
             first_ms, last_ms = self.state.bounds
             periods = labels_between(self.plan.every, self.plan.tz, first_ms // 1000, last_ms // 1000)
         by_row = dict(zip(totals[first].to_pylist(), totals[values].to_pylist(), strict=True))
-        return Matrix.build(
+        made = Matrix.build(
             table[first].to_pylist(),
             table[column].to_pylist(),
             table[values].to_pylist(),
@@ -280,6 +294,8 @@ class Heat:
             sessions=table["sessions"].to_pylist() if counted and len(self.plan.by) <= 1 else None,
             n=self.state.totals["sessions"] if counted else None,
         )
+        made.notes = notes
+        return made
 
     # ---- scroll and attention
 

@@ -23,8 +23,11 @@ def beyond(state: State, thing: str) -> list[str]:
     return [state.names[thing][code] for code in table.keys[order[most:], 0]]
 
 
-def capped(state: State, thing: str, table: pa.Table) -> pa.Table:
-    """A table of features or pages with the names beyond the cap as (other), one row a segment and period."""
+def capped(state: State, thing: str, table: pa.Table, *, least: bool = False) -> pa.Table:
+    """A table of features or pages with the names beyond the cap as (other), one row a segment and period.
+
+    least : (other) has the most sessions of any of its names, which it has at least, instead of none.
+    """
     names = beyond(state, thing)
     if not names:
         return table
@@ -33,8 +36,9 @@ def capped(state: State, thing: str, table: pa.Table) -> pa.Table:
     some = some.set_column(some.column_names.index(thing), thing, pa.array([OTHER] * len(some), pa.string()))
     keys = table.column_names[: table.column_names.index("events")]
     added = [name for name in ADDED if name in table.column_names]
-    sums = some.group_by(keys, use_threads=False).aggregate([(name, "sum") for name in added])
-    found = {name: sums[name] for name in keys} | {name: sums[f"{name}_sum"] for name in added}
+    asked = [*((name, "sum") for name in added), *([("sessions", "max")] if least else [])]
+    sums = some.group_by(keys, use_threads=False).aggregate(asked)
+    found = {name: sums[name] for name in keys} | {name: sums[f"{name}_{how}"] for name, how in asked}
     empty = pa.nulls(len(sums))
     columns = [found.get(field.name, empty).cast(field.type) for field in table.schema]
     return pa.concat_tables([table.filter(pc.invert(rest)), pa.table(columns, schema=table.schema)])
