@@ -115,7 +115,7 @@ def test_x_and_y_are_measured_from_one_place() -> None:
     assert {k: columns(rows)[k] for k in "xy"} == {"x": "clientX", "y": "clientY"}
     with pytest.raises(InputError) as caught:
         columns({name: rows[name] for name in ("ts", "pageX", "clientY")})
-    assert caught.value.code == "HG2221"
+    assert caught.value.code == "HG2230"
 
 
 def test_an_event_id_that_repeats_names_no_event() -> None:
@@ -162,7 +162,7 @@ def test_clicks_that_come_late_undo_what_was_taken_for_them(tmp_path: Path) -> N
     stream = pa.RecordBatchReader.from_batches(table.schema, iter(table.to_batches(1000)))
     with pytest.raises(InputError) as caught:
         hg.run(stream)
-    assert caught.value.code == "HG2223"
+    assert caught.value.code == "HG2231"
 
 
 def test_autocapture_is_what_the_column_beside_it_says() -> None:

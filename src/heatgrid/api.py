@@ -106,7 +106,7 @@ def run(
 def _settled(source: Events, plan: Plan, **how: Any) -> Outcome:
     """A run; and once more where it met the clicks for want of which other words were taken for clicks.
 
-    Errors: InputError HG2223 where the input cannot be read again.
+    Errors: InputError HG2231 where the input cannot be read again.
     """
     outcome = run_plan(source, plan, **how)
     taken = source.taken.get("click", ())
@@ -115,7 +115,7 @@ def _settled(source: Events, plan: Plan, **how: Any) -> Outcome:
         return outcome
     if not source.replayable:
         raise InputError(
-            "there are clicks, after rows that were taken for clicks", code="HG2223", where=source.name,
+            "there are clicks, after rows that were taken for clicks", code="HG2231", where=source.name,
             value=f"{', '.join(real)} after {', '.join(taken)}", hint=f"--kind click={','.join(real)}",
         )  # fmt: skip
     source.clicks_found = True

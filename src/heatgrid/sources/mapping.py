@@ -61,7 +61,7 @@ def find(
     sample : is asked where several columns could be one: one without a value gives way, and of columns of kinds that
         wins which has the most known words.
     declared : what was asked for, and nothing else.
-    Errors: InputError HG2211 (two columns of one name), HG2212 (no such column), HG2214 (two candidates), HG2221 (x and
+    Errors: InputError HG2211 (two columns of one name), HG2212 (no such column), HG2214 (two candidates), HG2230 (x and
     y measured from different places), UsageError HG1202 (no such canonical name).
     """
     twice = [name for name, count in Counter(schema.names).items() if count > 1]
@@ -187,7 +187,7 @@ def _one_frame(found: Found, candidates: Mapping[str, list[_Candidate]], place: 
             found.take(name, fitting[0], f"synonym that goes with {found.columns[other]}", passed)
             return
     raise InputError(
-        "x and y are measured from different places", code="HG2221", where=place, value=f"{x!r} and {y!r}",
+        "x and y are measured from different places", code="HG2230", where=place, value=f"{x!r} and {y!r}",
         expected="both px of the page, or both of the window", hint="--map x=COLUMN --map y=COLUMN",
     )  # fmt: skip
 
