@@ -202,6 +202,18 @@ def test_a_layout_widens_and_gives_back_what_it_got():
     assert sizes[0] < sizes[1] < sizes[2] == 8 + 4 + 8 + 8
 
 
+@pytest.mark.parametrize("end", [-(2**63), 2**63 - 2**20])
+def test_a_layout_holds_numbers_at_the_ends_of_their_type(end):
+    """Fails with OverflowError if the base lies below the least int64."""
+    layout = Layout()
+    for step in (5, 300, 70_000, 2**20 - 1):
+        columns = {"seq": np.array([end, end + step], np.int64)}
+        layout.fit(columns)
+        out = np.empty(2, np.int64)
+        layout.widen("seq", layout.narrow("seq", columns["seq"]), out)
+        assert out.tolist() == columns["seq"].tolist()
+
+
 def test_other_parts_for_the_same_sessions():
     """What shares a part once is spread by the next salt, else parting again would never end."""
     lo = np.random.default_rng(2).integers(-(2**63), 2**63 - 1, 20_000)

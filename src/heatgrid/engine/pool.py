@@ -40,6 +40,7 @@ def each(threads: int, work: Callable[[int], None]) -> None:
     0.3 ms of a call whose work takes 1.
     """
     failures: list[BaseException] = []
+    ended: list[LockType] = []
 
     def run(k: int, done: LockType) -> None:
         try:
@@ -47,16 +48,37 @@ def each(threads: int, work: Callable[[int], None]) -> None:
         except BaseException as failure:  # raised again by the caller's thread
             failures.append(failure)
         finally:
+            ended.append(done)
             done.release()
 
-    others = [allocate_lock() for _ in range(1, threads)]
-    for k, done in enumerate(others, 1):
-        done.acquire()
-        start_new_thread(run, (k, done))
+    started: list[LockType] = []
     try:
+        for k in range(1, threads):
+            done = allocate_lock()
+            done.acquire()
+            started.append(done)
+            try:
+                start_new_thread(run, (k, done))
+            except RuntimeError:  # no more threads or memory
+                started.pop()
+                raise
         work(0)
     finally:
-        for done in others:
-            done.acquire()
+        _join(started, ended)
     if failures:
         raise failures[0]
+
+
+def _join(started: list[LockType], ended: list[LockType]) -> None:
+    """Wait for all of them: they write into the caller's arrays. Ctrl-C meanwhile is raised when they have ended."""
+    interrupt: KeyboardInterrupt | None = None
+    while True:
+        try:
+            for done in started:
+                while done not in ended:
+                    done.acquire()
+            break
+        except KeyboardInterrupt as again:
+            interrupt = again
+    if interrupt is not None:
+        raise interrupt
