@@ -108,13 +108,12 @@ class TextPart:
         return pieces
 
 
-def open_text(source: FileBytes | PipeBytes | ElementsOf, chosen: str | None) -> Part:
+def open_text(given: FileBytes | PipeBytes, chosen: str | None) -> Part:
     """A text file of a known format, or of the one that its first bytes show."""
     from heatgrid.sources.csv import Csv
     from heatgrid.sources.ndjson import Ndjson
 
-    if chosen != "csv":
-        source = ElementsOf(source)
+    source: FileBytes | PipeBytes | ElementsOf = given if chosen == "csv" else ElementsOf(given)
     stream = source.open()
     try:
         found = blocks(stream, quotes=chosen != "ndjson")
