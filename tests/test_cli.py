@@ -194,6 +194,23 @@ def test_an_output_that_can_be_written_is_no_obstacle(run: Run, tmp_path: Path) 
         assert "where:    x" in ended.err
 
 
+def test_the_caret_stands_below_the_place(run: Run, dump: str) -> None:
+    """Fails if the second line of the place is shown escaped, or beside the first."""
+    for where, at in (("page == ", "page == "), ("contry = 'DE'", ""), ("page > 5", "")):
+        lines = run("features", dump, "--where", where).err.splitlines()
+        first = next(i for i, line in enumerate(lines) if line.startswith("  where:"))
+        assert lines[first + 1].strip() == "^"
+        assert lines[first + 1].index("^") == lines[first].index(where.strip()) + len(at.rstrip())
+
+
+def test_without_a_command_the_help_is_shown(run: Run) -> None:
+    """Fails if the help is shown as the text of an error, all in one line."""
+    ended = run()
+    assert (ended.code, ended.out) == (2, "")
+    assert "\n  report " in ended.err
+    assert "error" not in ended.err.splitlines()[0]
+
+
 def test_unknown_columns_are_answered_with_the_nearest(run: Run, dump: str) -> None:
     ended = run("features", dump, "--by", "devise")
     assert ended.code in (2, 3)

@@ -15,6 +15,7 @@ from heatgrid.cli.text import clean, paint, put, say
 from heatgrid.words.errors import HeatgridError, InputError, LimitError, UsageError, nearest
 
 OK, BUG, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+_POINTS = ("HG1210", "HG1211", "HG1212")
 GRACE_S = 0.6
 """After a signal: unwinding (temporary files go) gets this long, then the process ends whatever its threads do."""
 
@@ -91,6 +92,9 @@ def _ended(error: BaseException, words: Sequence[str]) -> int:
         return OK
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else BUG
+    if type(error).__name__ == "NoArgsIsHelpError":
+        say(str(error.format_message()))  # type: ignore[attr-defined]
+        return USAGE
     debug = _wants("debug", words)
     if debug:
         import traceback
@@ -178,7 +182,9 @@ def show(error: HeatgridError) -> None:
     about = error.as_dict()
     for label, key in (("where", "where"), ("value", "value"), ("expected", "expected"), ("try", "hint")):
         if about[key] is not None:
-            say(f"  {label + ':':<9} {clean(about[key])}")
+            # of a predicate the second line points at the place; a name of the input never has a line of its own
+            lines = str(about[key]).split("\n") if key == "where" and error.code in _POINTS else [about[key]]
+            say(f"  {label + ':':<9} " + "\n".join(clean(line) for line in lines))
 
 
 def _bug(error: BaseException, debug: bool) -> HeatgridError:

@@ -55,7 +55,7 @@ class Layout:
             return Form(full, 0)
         # codes begin at -1; of numbers a wide type has the first block's in its middle
         low, high = (-1, -1) if full.itemsize == 4 else (int(values.min()), int(values.max()))
-        middle = max((low + high) // 2 - (1 << 31), -(1 << (8 * full.itemsize - 1)))
+        middle = max((low + high) // 2 - (1 << 31), -(1 << 63))
         return Form(narrow, middle if level == WHOLE - 1 else low)
 
     def _holds(self, name: str, values: Array) -> bool:

@@ -147,7 +147,10 @@ class Events:
         framed = None
         if {"x", "y"} <= set(self.columns):
             framed = infer.Framed(plan.frame, "as asked")
-            if plan.frame == "auto":
+            adapter = getattr(self.parts[0], "adapter", None)
+            if plan.frame == "auto" and adapter is not None:
+                framed = infer.Framed("page", f"as {adapter.name} is read")
+            elif plan.frame == "auto":
                 framed = infer.frame(self.columns, self._sample, self.name)
         fitted = replace(
             plan, frame="page" if framed is None else framed.frame, kinds={**(plan.kinds or {}), **self.taken}
