@@ -362,6 +362,18 @@ def test_limits_are_errors_that_change_nothing(monkeypatch):
     refused(full.close, "HG4009")
 
 
+def test_clicks_after_presses_that_were_taken_for_clicks_are_refused_and_not_counted():
+    """Fails if a service adds clicks to the presses that stood in for them before there were any."""
+    engine = hg.Engine(hg.Plan(lateness_ms=0), time_unit="ms")
+    press = {"kind": ["mousedown"], "x": [1.0], "y": [1.0]}
+    engine.push(rows_of(1, **press))
+    before = plain(engine.snapshot().state)
+    with pytest.raises(InputError) as caught:
+        engine.push(rows_of(1, at=5000, kind=["click"], x=[1.0], y=[1.0]))
+    assert caught.value.code == "HG2231"
+    assert plain(engine.snapshot().state) == before
+
+
 def test_time_that_is_up_leaves_rows_for_the_next_call(monkeypatch):
     """Rows are taken in time or not at all; folding them may wait."""
     monkeypatch.setattr(live, "BLOCK_ROWS", 4)

@@ -110,17 +110,14 @@ def _settled(source: Events, plan: Plan, **how: Any) -> Outcome:
     """
     outcome = run_plan(source, plan, **how)
     taken = source.taken.get("click", ())
-    real = sorted(outcome.words.get("click", set()) - set(taken))
-    if not taken or not real:
+    late = source.late_clicks(outcome.words.get("click", set()))
+    if not late:
         return outcome
     if not source.replayable:
-        raise InputError(
-            "there are clicks, after rows that were taken for clicks", code="HG2231", where=source.name,
-            value=f"{', '.join(real)} after {', '.join(taken)}", hint=f"--kind click={','.join(real)}",
-        )  # fmt: skip
+        raise source.refused_clicks(late)
     source.clicks_found = True
     again = run_plan(source, plan, **how)
-    again.notes.append(f"started again: {', '.join(taken)} came before {', '.join(real)}, and is no click")
+    again.notes.append(f"started again: {', '.join(taken)} came before {', '.join(late)}, and is no click")
     return again
 
 

@@ -82,6 +82,7 @@ class Engine:
         self._events: Events | None = None
         self._needs: tuple[str, ...] = ()
         self._notes: list[str] = []
+        self._how: dict[str, object] = {}
         self._live: Live | None = None
         self._closed = False
         self._broken: BaseException | None = None
@@ -119,6 +120,9 @@ class Engine:
             def check() -> None:
                 self._in_time(left(), "push")
                 self._in_memory()
+                words = {word for word, kind in live.encoder.kinds.meant() if kind == "click"}
+                if late := events.late_clicks(words):
+                    raise events.refused_clicks(late)
 
             try:
                 chunks = events.scan(self._needs, threads=1)
@@ -211,7 +215,9 @@ class Engine:
                 "the unit of numeric times is not known", code="HG1146", where="time_unit",
                 expected="s, ms, us or ns", hint="Engine(plan, time_unit='ms'), or begin with a table that has rows",
             )  # fmt: skip
-        plan, notes = events.evidence.fit(self.plan)
+        plan, self._how, told = events.fit(self.plan)
+        plan, fitted = events.evidence.fit(plan)
+        notes = [*told, *fitted]
         check_segments(plan, events)
         needs = Needs.of(plan, set(events.columns) | set(plan.by), events.others)
         encoder = Encoder(plan, needs, events.time_unit, ranked=False)
@@ -231,6 +237,7 @@ class Engine:
     def _finish(self, live: Live, events: Events, rows: int) -> Heat:
         state, ledger = live.finish()
         add_run_ledger(state, ledger)
+        state.reading = self._how
         state.evidence = events.evidence.as_dict()
         state.has = tuple(sorted(events.columns))
         state.ledger.check()

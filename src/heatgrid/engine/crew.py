@@ -29,7 +29,11 @@ class Crew:
         return Member(measure, self, self._lanes[-1])
 
     def tell(self, lane: Lane, work: Callable[..., None], *args: Any) -> None:
-        self._given[-1].append(lane.give(partial(work, *args)))
+        task = lane.give(partial(work, *args))
+        if self._workers.alone:
+            task.result()  # it is done, and its error is for the block that brought it
+        else:
+            self._given[-1].append(task)
 
     def next_block(self, behind: int = BEHIND) -> None:
         """Begin a block: wait until no measure is more than `behind` blocks behind; their errors come out here."""

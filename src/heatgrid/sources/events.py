@@ -162,6 +162,18 @@ class Events:
             refined=None if self.refined is None else str(self.refined),
         )  # fmt: skip
 
+    def late_clicks(self, words: set[str]) -> list[str]:
+        """Of the words that were read as clicks those that are, where others had been taken for want of any."""
+        taken = self.taken.get("click", ())
+        return sorted(words - set(taken)) if taken else []
+
+    def refused_clicks(self, late: Sequence[str]) -> InputError:
+        """For an input that cannot be read again."""
+        return InputError(
+            "there are clicks, after rows that were taken for clicks", code="HG2231", where=self.name,
+            value=f"{', '.join(late)} after {', '.join(self.taken['click'])}", hint=f"--kind click={','.join(late)}",
+        )  # fmt: skip
+
     def another(self, source: Any) -> Events:
         """The same reading of another table: its columns, its times and its where as they were found here.
 
