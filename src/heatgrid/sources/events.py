@@ -265,9 +265,9 @@ class Events:
         failed: set[int] = set()
         opened: dict[int, Opened] = {}
         tasks = self._tasks(deliver, threads, order, failed, opened)
-        # two row groups at once where decoding is a minor share: not faster on two processors, and 28 MB more
-        spare = self.where is None and all(part.quick for part in self.parts)
-        work = ahead(tasks, threads - 1 if spare else threads, workers)
+        # on one thread what is quick is decoded where it is asked for, and no row group waits in memory
+        spare = threads == 1 and self.where is None and all(part.quick for part in self.parts)
+        work = ahead(tasks, 0 if spare else threads, workers)
         current = -1
         row = 0
         try:
