@@ -164,3 +164,18 @@ def test_unusable_evidence_is_an_error(text):
     with pytest.raises(UsageError) as caught:
         evidence_of([text])
     assert caught.value.code == "HG1145"
+
+
+@pytest.mark.parametrize(
+    "given", [{"sample_rate": None}, {"quantum_px": [1]}, {"quantum_px": True}, {"has": 5}, {"sample_rate": "all"}]
+)
+def test_values_of_a_wrong_type_are_told_by_name(given):
+    """Fails if they end in a TypeError, or if true is 1 px."""
+    with pytest.raises(UsageError) as caught:
+        evidence_of(given)
+    assert caught.value.code == "HG1145"
+    assert caught.value.where == next(iter(given))
+
+
+def test_a_quality_named_twice_takes_nothing_from_the_first():
+    assert evidence_of(["time_quality=flush:5000", "time_quality=event"]) == evidence_of("time_quality=event")

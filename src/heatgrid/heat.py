@@ -572,7 +572,7 @@ class Heat:
         if wanted is None or wanted not in there:
             raise UsageError(
                 f"no map of {layer} for this {finish.shown(dim)}", code="HG1514", where=finish.shown(dim),
-                value=wanted, expected=f"one of {len(there)}", hint=nearest(wanted or "", there),
+                value=wanted, expected="one of " + ", ".join(there[:8]), hint=nearest(wanted or "", there),
             )  # fmt: skip
         return rows[codes == names.index(wanted)], wanted
 

@@ -51,6 +51,12 @@ class Evidence:
             if isinstance(ms, bool) or not isinstance(ms, int) or not (0 < ms < 2**40 if timed else ms == 0):
                 of = name.replace("time_ms", "time_quality").removesuffix("_ms")
                 raise _bad(of, f"{kind}:{ms}", "ms with flush, ping, throttle and rest, and only there")
+        for name in ("quantum_px", "sample_rate"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int | float | None):
+                raise _bad(name, number, "a number")
+        if self.sample_rate is None:
+            raise _bad("sample_rate", None, "a share, above 0 and up to 1")
         if self.quantum_px is not None and not (math.isfinite(self.quantum_px) and 0 < self.quantum_px < 10_000):
             raise _bad("quantum_px", self.quantum_px, "px > 0")
         if not (math.isfinite(self.sample_rate) and 0 < self.sample_rate <= 1):
@@ -106,7 +112,7 @@ def evidence_of(value: Evidence | Mapping[str, Any] | Sequence[str] | None, base
     for name, given in pairs:
         if name not in known:
             raise _bad("evidence", name, "one of " + ", ".join(known), known)
-        if name in _MS and base is not None:
+        if name in _MS and (base is not None or name in out):
             out[_MS_OF[name]] = 0
         out |= _read(name, given)
     return Evidence(**out) if base is None else replace(base, **out)
@@ -115,6 +121,8 @@ def evidence_of(value: Evidence | Mapping[str, Any] | Sequence[str] | None, base
 def _read(name: str, given: Any) -> dict[str, Any]:
     if name == "has":
         words = given.split(",") if isinstance(given, str) else given
+        if words is not None and not isinstance(words, Sequence | set | frozenset):
+            raise _bad(name, given, "words")
         return {"has": None if words is None else tuple(sorted({str(word).strip() for word in words} - {""}))}
     if not isinstance(given, str):
         return {name: given}
