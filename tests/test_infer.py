@@ -270,3 +270,11 @@ def test_the_published_list_is_the_one_that_is_used() -> None:
     for name, words in SYNONYMS.items():
         assert f"| `{name}` | {words} |" in text
     assert [word for word in CLICKS_WITHOUT_CLICK if f"`{word}`" not in text] == []
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    """Fails if it is asked for the column of its times."""
+    (tmp_path / "events.csv").write_bytes(b"")
+    with pytest.raises(InputError, match="the input is empty") as caught:
+        hg.run(hg.read(str(tmp_path / "events.csv")), hg.Plan())
+    assert caught.value.code == "HG2601"

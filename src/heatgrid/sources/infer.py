@@ -162,6 +162,11 @@ def no_time(schema: pa.Schema, sample: Sample, place: str) -> InputError:
     """No column is the time of the rows."""
     could = could_be_time(schema, sample)
     names = [path for path, kind, _ in leaves(schema)][:20]
+    if not names:
+        return InputError(
+            "the input is empty: it has no columns", code="HG2601", where=place, value="nothing",
+            expected="a header, or rows; no rows below a header are fine", hint="was it written to the end?",
+        )  # fmt: skip
     return InputError(
         "no time column", code="HG2601", where=place, value="columns: " + ", ".join(names),
         expected="a column for `time`: timestamps, ISO texts, or numbers since 1970",
