@@ -88,7 +88,7 @@ class Part(Protocol):
     loose: bool
     """Texts may be compared with numbers: the source knows no types."""
     quick: bool
-    """Decoding is a minor share of a run: what follows needs the processors more."""
+    """Decoding is a minor share of a run: a scan on one thread does it where it is asked for."""
     identity: Identity | None
 
     def sample(self, path: str) -> pa.Array | None:
