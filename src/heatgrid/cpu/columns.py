@@ -126,12 +126,18 @@ def in_range(ticks: Any, bits: Any, bit_offset: Any, low: Any, high: Any, out: A
     n = ticks.shape[0]
     found = np.int64(0)
     for start in range(0, n, 64):
-        # whole words where no bits are given: a few rows in a million are outside
-        if bits.shape[0] == 0 and start + 64 <= n:
+        # whole words where all are valid: a few rows in a million are null or outside
+        if start + 64 <= n and (bits.shape[0] == 0 or bit_offset & 7 == 0):
             some64 = ticks[start : start + 64]
             wrong = np.int64(0)
             for k in range(64):
                 wrong |= np.int64(some64[k] < low) | np.int64(some64[k] >= high)
+            if bits.shape[0]:
+                a = (start + bit_offset) >> 3
+                every = np.uint8(255)
+                for byte in bits[a : a + 8]:
+                    every &= byte
+                wrong |= np.int64(every != 255)
             if wrong == 0:
                 out[start >> 3 : (start >> 3) + 8] = 255
                 found += 64

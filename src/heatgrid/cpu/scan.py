@@ -27,6 +27,9 @@ DUPLICATE = -2
 DONE, NO_SLOT, NO_RUN, NO_VIEW, NO_POOL, DISORDER = range(6)
 """Why the scan came back before the end: room to be made, or the rows of a session are not in order."""
 
+ODD = "seq", "rank", "view", "event", "scroll"
+"""Columns that most plans lack; with a gap the reasons for the longer of the loop's two forms."""
+
 SESSIONS, RESUMED, OPENED_VIEWS, DUPLICATES = range(4)
 EVENT_KEY = 1 << 60
 
@@ -38,13 +41,14 @@ def scan(
     ms_div: Any, idle: Any, gap: Any, frame_viewport: Any, none_page: Any,
     slots: Any, touch: Any, free_slots: Any, runs: Any, free_runs: Any, run_scroll: Any, views: Any,
     free_views: Any, heads: Any, pool: Any, pool_state: Any, left: Any, retired: Any, totals: Any, kind_counts: Any,
-    bounds: Any, run: Any, view_row: Any, dwell: Any, flags: Any,
+    bounds: Any, run: Any, view_row: Any, dwell: Any, flags: Any, odd: Any,
 ) -> Any:  # fmt: skip
     """Resolve rows order[start:ready]. Columns of length 0 are absent.
 
     In: time (ticks), slot (-1 rejected), seq, rank (order key), tab and view (64-bit ids, 0 = null), kind and page
     (codes), bucket (of the row's own viewport, -1 unknown), event (63-bit id, 0 = null), scroll, fixed.
     flag_of_kind: 1 pageview, 2 hidden, 4 waking. left: free slots, runs, views, retired so far.
+    odd: None where no gap and none of ODD is given, a shorter loop (12.7 to 11.3 ns a row); else anything.
     Out, by row: slot (final; DUPLICATE dropped), run, dwell (ms that belong to the row before in the run), flags,
     view_row (where views have ids), bucket (of the view, -1 while unknown), scroll (of the tab, where the row names
     none), y (+ scroll in the viewport frame);
@@ -52,9 +56,15 @@ def scan(
     Returns (position reached, reason).
     """
     # indices are unsigned in all hot leaves: Numba tests every signed one for a position counted from the end
-    for k in range(np.uint64(start), np.uint64(ready)):
+    first_time = bounds[0]
+    last_time = bounds[1]
+    opened = np.int64(0)
+    reason = DONE
+    k = np.uint64(start)
+    while k < np.uint64(ready):
         i = np.uint64(order[k])
         if slot[i] < 0:
+            k += np.uint64(1)
             continue
         s = np.uint64(slot[i])
         while slots[s, NEXT] >= 0:
@@ -62,39 +72,47 @@ def scan(
         t = time[i]
         ms = millis(t, ms_mul, ms_div)
         before = slots[s, LAST]
-        if t <= before:
-            if t < before:
-                return np.int64(k), DISORDER
-            if seq.shape[0] and seq[i] < slots[s, SEQ]:
-                return np.int64(k), DISORDER
-            same = seq.shape[0] == 0 or seq[i] == slots[s, SEQ]
-            if rank.shape[0] and same and rank[i] < slots[s, RANK]:
-                return np.int64(k), DISORDER
-        if gap > 0 and before != NEVER and ms - millis(before, ms_mul, ms_div) >= gap:
-            if left[0] == 0:
-                return np.int64(k), NO_SLOT
-            left[0] -= 1
-            new = np.uint64(free_slots[np.uint64(left[0])])
-            open_slot(slots, new, slots[s, LO], slots[s, HI])
-            touch[new] = batch
-            slots[s, NEXT] = np.int64(new)
-            retired[np.uint64(left[3])] = np.int32(s)
-            left[3] += 1
-            totals[SESSIONS] += 1
-            totals[RESUMED] += 1
-            s = new
-
+        if t < before:
+            reason = DISORDER
+            break
+        if odd is not None:
+            if t == before:
+                if seq.shape[0] and seq[i] < slots[s, SEQ]:
+                    reason = DISORDER
+                    break
+                same = seq.shape[0] == 0 or seq[i] == slots[s, SEQ]
+                if rank.shape[0] and same and rank[i] < slots[s, RANK]:
+                    reason = DISORDER
+                    break
+            if gap > 0 and before != NEVER and ms - millis(before, ms_mul, ms_div) >= gap:
+                if left[0] == 0:
+                    reason = NO_SLOT
+                    break
+                left[0] -= 1
+                new = np.uint64(free_slots[np.uint64(left[0])])
+                open_slot(slots, new, slots[s, LO], slots[s, HI])
+                touch[new] = batch
+                slots[s, NEXT] = np.int64(new)
+                retired[np.uint64(left[3])] = np.int32(s)
+                left[3] += 1
+                totals[SESSIONS] += 1
+                totals[RESUMED] += 1
+                s = new
+            if view.shape[0] and left[2] == 0:
+                reason = NO_VIEW
+                break
         if left[1] == 0:
-            return np.int64(k), NO_RUN
-        if view.shape[0] and left[2] == 0:
-            return np.int64(k), NO_VIEW
-        if event.shape[0] and event[i] != 0:
+            reason = NO_RUN
+            break
+        if odd is not None and event.shape[0] and event[i] != 0:
             new_event = sets.add(pool, pool_state, heads, s, EVENT_KEY | ((event[i] >> 3) & (EVENT_KEY - 1)))
             if new_event < 0:
-                return np.int64(k), NO_POOL
+                reason = NO_POOL
+                break
             if new_event == 0:
                 slot[i] = DUPLICATE
                 totals[DUPLICATES] += 1
+                k += np.uint64(1)
                 continue
 
         tab_id = tab[i] if tab.shape[0] else 0
@@ -118,10 +136,8 @@ def scan(
 
         code = np.uint64(kind[i])
         kind_counts[code] += 1
-        if t < bounds[0]:
-            bounds[0] = t
-        if t > bounds[1]:
-            bounds[1] = t
+        first_time = min(first_time, t)
+        last_time = max(last_time, t)
         kind_flags = flag_of_kind[code]
         hidden = runs[r, HIDDEN]
         step = 0 if first or hidden else min(ms - runs[r, MS], idle)
@@ -130,7 +146,7 @@ def scan(
 
         f = 0
         p = page[i] if page.shape[0] else 0
-        if view.shape[0]:
+        if odd is not None and view.shape[0]:
             f = _named_view(s, r, view[i], slots, runs, views, free_views, left)
             v = runs[r, VIEW]
             view_row[i] = v
@@ -144,20 +160,20 @@ def scan(
                 runs[r, BUCKET] = -1
             v = found
             width = runs[r, BUCKET]
-        totals[OPENED_VIEWS] += f & NEW_VIEW
+        opened += f & NEW_VIEW
         if bucket.shape[0]:
             own = bucket[i]
             if width < 0 and own >= 0:
                 width = own
                 if not f & NEW_VIEW:
                     f |= WIDTH_FOUND
-                if view.shape[0]:
+                if odd is not None and view.shape[0]:
                     views[np.uint64(v), V_BUCKET] = own
                 else:
                     runs[r, BUCKET] = own
             bucket[i] = width
 
-        if scroll.shape[0]:
+        if odd is not None and scroll.shape[0]:
             # a new page begins at its top; null, NaN and infinite carry on what was
             if f & NEW_VIEW:
                 run_scroll[r] = 0.0
@@ -168,16 +184,21 @@ def scan(
                 y[i] += run_scroll[r]
 
         slots[s, LAST] = t
-        if seq.shape[0]:
-            slots[s, SEQ] = seq[i]
-        if rank.shape[0]:
-            slots[s, RANK] = rank[i]
+        if odd is not None:
+            if seq.shape[0]:
+                slots[s, SEQ] = seq[i]
+            if rank.shape[0]:
+                slots[s, RANK] = rank[i]
         runs[r, MS] = ms
         slot[i] = np.int32(s)
         run[i] = np.int32(r)
         dwell[i] = step
         flags[i] = f
-    return np.int64(ready), DONE
+        k += np.uint64(1)
+    bounds[0] = first_time
+    bounds[1] = last_time
+    totals[OPENED_VIEWS] += opened
+    return np.int64(k), reason
 
 
 @fused

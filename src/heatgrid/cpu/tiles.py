@@ -32,7 +32,7 @@ STATS = 3
 W_BASE, W_CELL, W_WEIGHT, W_NEXT = range(4)
 BATCH = 4096
 """Rows whose tiles are looked up before they are counted, so that their lines can be asked for."""
-AHEAD, NEAR = 24, 12
+AHEAD, NEAR = 16, 8
 """Events between the request for a line and its use: of counters and of a session's head, then of the set behind it."""
 
 
@@ -208,7 +208,8 @@ def fold(
 ) -> Any:  # fmt: skip
     """Count selected rows [start, stop) that `locate` has placed.
 
-    want_sessions by layer; view of length 0: a view is its run; run of length 0: no sessions; waiting_head by view.
+    want_sessions by layer; view of length 0: a view is its run; run of length 0: no sessions; flags of length 0:
+    nothing waits; waiting_head by view.
     Returns (position, reason to make room).
     """
     for n in range(np.uint64(start), np.uint64(stop)):
@@ -220,15 +221,17 @@ def fold(
                 prefetch(heads, np.uint64(slot[np.uint64(rows[far])]) * np.uint64(3))
         near = n + np.uint64(NEAR)
         if run.shape[0] and near < np.uint64(stop) and tiles[near] >= 0:
-            key = KEY | (maps[near] << CELL_BITS) | ((cells[near] >> 32) * nx + (cells[near] & 0xFFFFFFFF))
-            prefetch(pool, sets.place(heads, np.uint64(slot[np.uint64(rows[near])]), key))
+            of_map = KEY | (maps[near] << CELL_BITS)
+            who = np.uint64(slot[np.uint64(rows[near])])
+            prefetch(pool, sets.place(heads, who, of_map | ((cells[near] >> 32) * nx + (cells[near] & 0xFFFFFFFF))))
+            prefetch(pool, sets.place(heads, who, of_map | WHOLE_MAP))
         i = np.uint64(rows[n])
         s = np.int64(-1)
         v = np.int64(-1)
         if run.shape[0]:
             s = np.int64(slot[i])
             v = np.int64(view[i]) if view.shape[0] else np.int64(run[i])
-            if flags[i] & 12 and waiting_head[np.uint64(v)] >= 0:
+            if flags.shape[0] and flags[i] & 12 and waiting_head[np.uint64(v)] >= 0:
                 known = np.int64(UNKNOWN) if flags[i] & 8 else np.int64(bucket[i])
                 reason = _flush(
                     v, known, s, want_sessions, nx, n_tx, waiting_head, waiting, waiting_free, table, keys, used,

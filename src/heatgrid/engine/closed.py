@@ -31,11 +31,18 @@ class Closed:
         """ids (k, 2) of sessions that closed, and their last ms."""
         need = self._n + len(ids)
         if need > len(self._ids):
-            room = max(need, len(self._ids) * 3 // 2)
-            self._ids = np.concatenate([self.ids, np.empty((room - self._n, 2), np.int64)])
+            # memory is taken as it is touched, so much room costs little, and a copy of what is not filled all of it
+            room = max(need, len(self._ids) * 4)
+            self._ids = _with_room(self.ids, room)
             if len(self._last):
-                self._last = np.concatenate([self._last[: self._n], np.empty(room - self._n, np.int64)])
+                self._last = _with_room(self._last[: self._n], room)
         if need * 4 > len(self._table) * 3:
             self._table = np.zeros(1 << (need * 4 // 3).bit_length(), np.uint64)
             closed.refill(self._table, self.ids)
         self._n = int(closed.insert(*self.arrays, self._n, ids, ms))
+
+
+def _with_room(items: Array, rows: int) -> Array:
+    out = np.empty((rows, *items.shape[1:]), items.dtype)
+    out[: len(items)] = items
+    return out

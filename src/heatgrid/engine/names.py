@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.cpu import columns, ids
+from heatgrid.engine.columns import writable
 from heatgrid.words.errors import InputError, LimitError
 
 MOST_NAMES = 1 << 22
@@ -209,6 +210,8 @@ class IdHashes:
             self._last = (key, dictionary, lo, hi, table)
         _, _, lo, hi, table = self._last
         bits, offset = bitmap(encoded.indices)
+        if not len(bits) and not dictionary.null_count:
+            return writable(indices_of(encoded)), lo, hi
         index = np.empty(len(array), np.int32)
         columns.remap(indices_of(encoded), bits, offset, table, -1, index)
         return index, lo, hi

@@ -116,6 +116,7 @@ class Sessions:
         c = block.columns
         if len(self._retired) < ready:
             self._retired = np.empty(ready * 5 // 4, np.int32)
+        odd = True if self.gap > 0 or any(len(c[name]) for name in scan.ODD) else None
         at = 0
         while True:
             at, reason = scan.scan(
@@ -124,7 +125,7 @@ class Sessions:
                 self.gap, viewport, none_page, self._slots, self._touch, self._free, self._runs, self._free_runs,
                 self._run_scroll, self._views, self._free_views, self.sets.heads, self.sets.pool, self.sets.state,
                 self.left, self._retired, self.totals, kind_counts, bounds, c["run"], c["view_row"], c["dwell"],
-                c["flags"],
+                c["flags"], odd,
             )  # fmt: skip
             if reason == scan.DONE:
                 return

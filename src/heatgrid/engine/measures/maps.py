@@ -71,8 +71,10 @@ class MapMeasure:
         if self._scratch.shape[1] < block.rows:
             self._scratch = np.empty((4, block.rows * 5 // 4), np.int64)
         rows, cells, maps, places = self._scratch
+        # without widths nothing waits for one, and no row is looked at for ending a wait
+        flags = c["flags"] if len(c["bucket"]) else absent("flags")
         n = tiles.select(
-            order, ready, c["slot"], c["flags"], c["kind"], layer_of_kind, c["pointer"], self.touch, c["x"],
+            order, ready, c["slot"], flags, c["kind"], layer_of_kind, c["pointer"], self.touch, c["x"],
             c["y"], *self._grid, self._ledger, rows, cells,
         )  # fmt: skip
         run = c["run"] if self.with_sessions else absent("run")
@@ -80,7 +82,7 @@ class MapMeasure:
         while at < n:
             at, placed, reason = tiles.place_and_fold(
                 at, placed, n, rows, cells, c["kind"], layer_of_kind, base, c["fixed"], c["width"], maps, places,
-                c["slot"], run, c["view_row"], c["flags"], c["bucket"], c["weight"], self._grid[4], self._n_tx,
+                c["slot"], run, c["view_row"], flags, c["bucket"], c["weight"], self._grid[4], self._n_tx,
                 *self._state(),
             )  # fmt: skip
             if reason != tiles.DONE:
