@@ -186,7 +186,7 @@ def test_row_05_rows_that_no_measure_draws_are_accepted() -> None:
 GRIDS = [
     {"cell": 0}, {"cell": -8}, {"cell": math.nan}, {"cell": math.inf}, {"cell": (8, 0)}, {"cell": 1e-9},
     {"extent": (5, 5, 0, 1)}, {"extent": (9, 5, 0, 1)}, {"extent": (0, 1, 0, math.nan)}, {"extent": (0, 1)},
-    {"cell": 5e-324}, {"extent": (-1.7e308, 1.7e308, 0, 1)}, {"cell": 10**309},
+    {"cell": 5e-324}, {"extent": (-1.7e308, 1.7e308, 0, 1)}, {"cell": 1, "extent": (0, 2**31, 0, 1)}, {"cell": 10**309},
 ]  # fmt: skip
 
 

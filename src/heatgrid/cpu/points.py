@@ -79,7 +79,7 @@ def fold(
 
     kind, page : dictionary indices, *_codes : by entry, no_* : of a null; of length 0: all rows are null. x of length
     0: no points. touched : is a row from a touch pointer (uint8); fixed, bucket, width, touched : length 0 if unknown.
-    scratch : uint8 (3, STRETCH); rows : int32 of STRETCH; cells : int64 (STRETCH, 2); counts : events by tile and cell.
+    scratch : uint8 (4, STRETCH); rows : int32 of STRETCH; cells : int32 (2, STRETCH); counts : events by tile and cell.
     Returns (row to go on with once there is room for STRETCH
     tiles, or n; rows whose time is null or outside [first, last)).
     """
@@ -95,6 +95,9 @@ def fold(
         ok = scratch[0, :m]
         drawn = scratch[1, :m]
         there = scratch[2, :m]
+        mark = scratch[3, :m]
+        cell_x = cells[0]
+        cell_y = cells[1]
         _valid(time_bits, time_offset, start, ok)
         good = _in_time(time[start : start + m], first, last, ok, bounds)
         bad += m - good
@@ -117,46 +120,41 @@ def fold(
             for i in range(m):
                 if drawn[i] == 2 and touched[start + i]:
                     drawn[i] = 0
-        # rows with a point to the list, by layer to the ledger; a null is as invalid as what is not finite
-        for layer in range(LAYERS):
-            some = np.int64(0)
-            for i in range(m):
-                some += np.int64(drawn[i] == layer + 1)
-            ledger[layer, 0] += some
-            ledger[layer, 3] += some
         _valid(x_bits, x_offset, start, there)
         _valid(y_bits, y_offset, start, ok)
-        listed = np.uint64(0)
+        some_x = x[start : start + m]
+        some_y = y[start : start + m]
         for i in range(m):
-            rows[listed] = i
-            listed += np.uint64((there[i] & ok[i]) & np.uint8(drawn[i] != 0))
-        inside = np.uint64(0)
-        finite = np.int64(0)
-        finite_moves = np.int64(0)
-        moves = np.int64(0)
-        for k in range(listed):
-            # nothing is chosen by a branch: points stand in no order, and the list only shrinks
-            at = np.int64(rows[k])
-            px = np.float64(x[np.uint64(start + at)])
-            py = np.float64(y[np.uint64(start + at)])
+            # of every row, by vectors (2.4 ns a row; of the listed ones one by one 4.7): is its point finite (1) and in
+            # the grid (2), and its cell
+            px = np.float64(some_x[i])
+            py = np.float64(some_y[i])
             cx = np.floor((px - x0) * per_x if exact else (px - x0) / cw)
             cy = np.floor((py - y0) * per_y if exact else (py - y0) / ch)
-            is_finite = np.int64(abs(px) < np.inf) & np.int64(abs(py) < np.inf)
-            hit = is_finite & np.int64(cx >= 0.0) & np.int64(cx < nx) & np.int64(cy >= 0.0) & np.int64(cy < ny)
-            move = np.int64(drawn[at]) - 1
-            finite += is_finite
-            finite_moves += is_finite & move
-            moves += hit & move
-            rows[inside] = at
-            cells[inside, 0] = np.int64(cx if hit else 0.0)
-            cells[inside, 1] = np.int64(cy if hit else 0.0)
-            inside += np.uint64(hit)
-        ledger[0, 3] -= finite - finite_moves
-        ledger[1, 3] -= finite_moves
-        ledger[0, 1] += np.int64(inside) - moves
-        ledger[1, 1] += moves
-        ledger[0, 2] += finite - finite_moves - (np.int64(inside) - moves)
-        ledger[1, 2] += finite_moves - moves
+            is_finite = (abs(px) < np.inf) & (abs(py) < np.inf)
+            hit = is_finite & (cx >= 0.0) & (cx < nx) & (cy >= 0.0) & (cy < ny)
+            cell_x[i] = np.int32(cx if hit else 0.0)
+            cell_y[i] = np.int32(cy if hit else 0.0)
+            mark[i] = np.uint8(is_finite) + np.uint8(hit)
+        for i in range(m):
+            mark[i] = mark[i] & -np.uint8((there[i] & ok[i]) & np.uint8(drawn[i] != 0))
+        for layer in range(LAYERS):
+            some = np.int64(0)
+            finite = np.int64(0)
+            hits = np.int64(0)
+            for i in range(m):
+                of_layer = np.uint8(drawn[i] == layer + 1)
+                some += np.int64(of_layer)
+                finite += np.int64(of_layer & np.uint8(mark[i] != 0))
+                hits += np.int64(of_layer & (mark[i] >> np.uint8(1)))
+            ledger[layer, 0] += some
+            ledger[layer, 1] += hits
+            ledger[layer, 2] += finite - hits
+            ledger[layer, 3] += some - finite  # a null is as invalid as what is not finite
+        inside = np.uint64(0)
+        for i in range(m):
+            rows[inside] = i
+            inside += np.uint64(mark[i] >> np.uint8(1))
         for k in range(inside):
             at = np.int64(rows[k])
             row = np.uint64(start + at)
@@ -170,8 +168,8 @@ def fold(
                 number += 1
             of = np.int64(bucket[row]) if bucket.shape[0] else np.int64(UNKNOWN)
             number = number * BUCKETS + (of if of >= 0 else np.int64(UNKNOWN))
-            ix = cells[k, 0]
-            iy = cells[k, 1]
+            ix = np.int64(cell_x[np.uint64(at)])
+            iy = np.int64(cell_y[np.uint64(at)])
             tile = tile_of(table, keys, used, (number << CELL_BITS) | ((iy >> 4) * n_tx + (ix >> 4)))
             counts[np.uint64(tile), np.uint64(((iy & 15) << 4) | (ix & 15))] += 1
             if width.shape[0] and 0.0 < width[row] < 100_000.0:

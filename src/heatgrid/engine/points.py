@@ -90,9 +90,9 @@ class Counter:
         self.encoder = encoder
         self._fold = Fold(encoder.plan, encoder, lateness=0, max_open=1)
         self._maps = self._fold.maps[0]
-        self._scratch = np.empty((3, points.STRETCH), np.uint8)
+        self._scratch = np.empty((4, points.STRETCH), np.uint8)
         self._rows = np.empty(points.STRETCH, np.int32)
-        self._cells = np.empty((points.STRETCH, 2), np.int64)
+        self._cells = np.empty((2, points.STRETCH), np.int32)
 
     def push(self, chunk: Chunk) -> None:
         e, fold, maps = self.encoder, self._fold, self._maps

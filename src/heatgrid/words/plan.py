@@ -35,6 +35,8 @@ BUCKETS = ("0-600", "600-1024", "1024-1440", "1440+", "unknown")
 CANVAS = (0.0, 16_384.0, 0.0, 262_144.0)
 """The extent of a map in page px when the plan names none: points beyond it are counted as outside."""
 MAX_CELLS = 2**36 - 1
+MAX_SIDE = 2**31 - 1
+"""Leaves keep the column and the row of a cell in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -190,10 +192,11 @@ class Plan:
                 value=f"{self.bounds} by {self.cell_size}", hint="a larger --cell or a smaller --extent",
             )  # fmt: skip
         nx, ny = self.shape
-        if nx * ny > MAX_CELLS or min(nx, ny) < 1:
+        if nx * ny > MAX_CELLS or min(nx, ny) < 1 or max(nx, ny) > MAX_SIDE:
             raise UsageError(
                 "the grid has no cell, or too many", code="HG1105", where="extent / cell", value=f"{ny} x {nx} cells",
-                expected=f"1 to {MAX_CELLS:,} cells", hint="a larger --cell or a smaller --extent",
+                expected=f"1 to {MAX_CELLS:,} cells, {MAX_SIDE:,} on a side",
+                hint="a larger --cell or a smaller --extent",
             )  # fmt: skip
 
     @property
