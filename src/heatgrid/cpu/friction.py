@@ -51,9 +51,10 @@ def select(order: Any, ready: Any, slot: Any, kind: Any, flags: Any, role_of_kin
 def gather(
     rows: Any, n: Any, time: Any, ms_mul: Any, ms_div: Any, slot: Any, run: Any, view: Any, flags: Any, kind: Any,
     page: Any, feature: Any, x: Any, y: Any, bucket: Any, fixed: Any, width: Any, weight: Any, pointer: Any,
-    touch_code: Any, place: Any, role_of_kind: Any, out: Any,
+    touch_code: Any, place: Any, role_of_kind: Any, keep: Any, out: Any,
 ) -> None:  # fmt: skip
     """Records of the selected rows. Columns of length 0 are absent; place is by selected row, all others by row.
+    keep : the flags that a rule or its maps ask for.
 
     x, y : bits of floats. A touch point is no move of a pointer.
     """
@@ -79,7 +80,7 @@ def gather(
         if pointer.shape[0] and pointer[i] == touch_code:
             role &= ~np.int64(1 << MOVE)
         out[k, F_ROLE] = role
-        out[k, F_FLAGS] = flags[i]
+        out[k, F_FLAGS] = flags[i] & keep
 
 
 @fused
@@ -227,6 +228,58 @@ def repeat(
             _clear(pool, free, queues, q)
             holds = False
         queues[q, STATE] = np.int64(holds)
+    return np.int64(stop), DONE
+
+
+C_MS, C_X, C_Y, C_STATE = range(4)
+"""Of a run: the click before, and (its feature + 1) << 8 | clicks in a row, at most as many as the rule asks, << 1 |
+whether the rule held at it."""
+
+
+@tight
+def chain(
+    records: Any, start: Any, stop: Any, least: Any, gap: Any, radius: Any, metric: Any, same_feature: Any,
+    restart: Any, last: Any, fields: Any, out: Any, n_out: Any,
+) -> Any:  # fmt: skip
+    """`repeat` for a rule that asks of each click only the one before and flags once: no click needs to wait, and a run
+    is half a line (`last`) instead of a queue and its entries (21 to 9 ns a click).
+
+    Returns (position reached, reason).
+    """
+    for k in range(np.uint64(start), np.uint64(stop)):
+        record = records[k]
+        if n_out[0] + 2 >= out.shape[0]:
+            return np.int64(k), NO_OUT
+        if record[F_FLAGS] & TELLS:
+            _pass_on(record, out, n_out)
+        if not record[F_ROLE] & (1 << CLICK):
+            continue
+        fields[np.uint64(record[F_PLACE]), CONSIDERED] += record[F_WEIGHT]
+        r = np.uint64(record[F_RUN])
+        x = _float(record[F_X])
+        y = _float(record[F_Y])
+        known = last[r, C_STATE]
+        usable = not (same_feature and record[F_FEATURE] < 0)
+        linked = record[F_MS] - last[r, C_MS] < gap
+        if same_feature:
+            linked &= known >> 8 == record[F_FEATURE] + 1
+        if radius > 0.0:
+            usable &= _finite(record[F_X]) & _finite(record[F_Y])
+            dx = abs(x - _float(last[r, C_X]))
+            dy = abs(y - _float(last[r, C_Y]))
+            linked &= (dx + dy if metric == L1 else dx * dx + dy * dy) < (radius if metric == L1 else radius * radius)
+        # clicks come in no order: nothing is chosen by a branch but the few that are flagged
+        row = min(((known >> 1) & 127) * np.int64(linked) + 1, least) * np.int64(usable)
+        holds = np.int64(row == least)
+        if holds & ~known & 1:
+            _emit(record, record[F_WEIGHT], fields, out, n_out)
+        if restart:
+            row *= 1 - holds
+            holds = np.int64(0)
+        last[r, C_MS] = record[F_MS]
+        last[r, C_X] = record[F_X]
+        last[r, C_Y] = record[F_Y]
+        last[r, C_STATE] = ((record[F_FEATURE] + 1) << 8) | (row << 1) | holds
     return np.int64(stop), DONE
 
 

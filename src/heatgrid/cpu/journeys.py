@@ -51,51 +51,88 @@ def feature_steps(order: Any, ready: Any, slot: Any, flags: Any, feature: Any, l
     return np.int64(n)
 
 
+RUN = 512
+"""Steps that are resolved before they are counted; each may bring a pair and a row of the histogram."""
+LISTS = 3
+BITS = 4
+"""Words of a session's bit set: the first 64 * BITS pairs are looked up there, the others in its hash set."""
+
+
 @tight
 def transitions(
     start: Any, stop: Any, rows: Any, slot: Any, code: Any, whole: Any, time: Any, ms_mul: Any, ms_div: Any,
     open_step: Any, entries: Any, table: Any, keys: Any, count: Any, fields: Any, directory: Any, buckets: Any,
-    used: Any, heads: Any, pool: Any, pool_state: Any,
+    used: Any, bits: Any, heads: Any, pool: Any, pool_state: Any, lists: Any, waiting: Any,
 ) -> Any:  # fmt: skip
     """Count the steps rows[start:stop]: entries by code, or (COUNT, SESSIONS) and the time of the pair.
 
     code of length 0: all rows are of code 0. whole : by step, its code with its group (a step counts for the group
     it is taken in); of length 0: there are none. table : int32 of a power of two, -1 where empty; keys : from << 32 |
-    to, with its group. Returns (position reached, reason to make room).
+    to, with its group. bits (int64, BITS) by slot: pairs seen. Returns (position reached, reason to make room).
+
+    First what each of RUN steps means is written to lists, then these are counted: whether a session enters, and
+    whether a pair is new in it, comes in no order (62 to 25 ns a step). lists (int64, LISTS x RUN) are kept between
+    calls; waiting (int64): where the counting of the first of them goes on and ends.
     """
     mask = np.uint64(table.shape[0] - 1)
-    for n in range(np.uint64(start), np.uint64(stop)):
-        i = np.uint64(rows[n])
-        s = np.uint64(slot[i])
-        g = np.int64(code[i]) if code.shape[0] else np.int64(0)
-        w = np.int64(whole[n]) if whole.shape[0] else g
-        ms = millis(time[i], ms_mul, ms_div)
-        before = open_step[s, CODE]
-        if before < 0:
-            entries[np.uint64(w)] += 1
-        else:
-            key = (before << 32) | w
+    pairs, sessions, times = lists[0], lists[1], lists[2]
+    a = np.uint64(start)
+    while True:
+        for j in range(np.uint64(waiting[0]), np.uint64(waiting[1])):
+            p = pairs[j]
+            s = np.uint64(sessions[j])
+            u = np.uint64(p)
+            if p < 64 * BITS:
+                word = bits[s, u >> np.uint64(6)]
+                fields[u, SESSIONS] += 1 - ((word >> (p & 63)) & 1)
+                bits[s, u >> np.uint64(6)] = word | (np.int64(1) << (p & 63))
+            else:
+                new = sets.add(pool, pool_state, heads, s, p)
+                if new < 0:
+                    waiting[0] = j
+                    return np.int64(a), NO_POOL
+                fields[u, SESSIONS] += new
+            fields[u, COUNT] += 1
+        waiting[0] = 0
+        waiting[1] = 0
+        if a >= np.uint64(stop):
+            return np.int64(stop), DONE
+        if count[0] + RUN > keys.shape[0]:
+            return np.int64(a), NO_PAIR
+        if used[0] + RUN > buckets.shape[0]:
+            return np.int64(a), NO_HISTOGRAM
+        end = min(np.uint64(stop), a + np.uint64(RUN))
+        found = np.uint64(0)
+        for n in range(a, end):
+            i = np.uint64(rows[n])
+            s = np.uint64(slot[i])
+            g = np.int64(code[i]) if code.shape[0] else np.int64(0)
+            w = np.int64(whole[n]) if whole.shape[0] else g
+            ms = millis(time[i], ms_mul, ms_div)
+            before = open_step[s, CODE]
+            enters = np.int64(before < 0)
+            entries[np.uint64(w)] += enters
+            # of a step that enters nothing stays: the next one is written in its place
+            pairs[found] = (before << 32) | w
+            sessions[found] = np.int64(s)
+            times[found] = ms - open_step[s, SINCE]
+            found += np.uint64(1 - enters)
+            open_step[s, CODE] = g
+            open_step[s, SINCE] = ms
+            open_step[s, WHOLE] = w
+        for j in range(found):
+            key = pairs[j]
             h = spread(key) & mask
             while table[h] >= 0 and keys[np.uint64(table[h])] != key:
                 h = (h + np.uint64(1)) & mask
             if table[h] < 0:
-                if count[0] >= keys.shape[0]:
-                    return np.int64(n), NO_PAIR
                 table[h] = count[0]
                 keys[np.uint64(count[0])] = key
                 count[0] += 1
-            p = np.uint64(table[h])
-            new = sets.add(pool, pool_state, heads, s, np.int64(p) + 1)
-            if new < 0:
-                return np.int64(n), NO_POOL
-            fields[p, SESSIONS] += new
-            if not histogram.add(directory, buckets, used, p, ms - open_step[s, SINCE]):
-                return np.int64(n), NO_HISTOGRAM
-            fields[p, COUNT] += 1
-        open_step[s, CODE] = g
-        open_step[s, SINCE] = ms
-        open_step[s, WHOLE] = w
-    return np.int64(stop), DONE
+            pairs[j] = table[h]
+            histogram.add(directory, buckets, used, np.uint64(table[h]), times[j])
+        waiting[1] = np.int64(found)
+        a = end
 
 
 @tight

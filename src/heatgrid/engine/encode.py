@@ -150,7 +150,7 @@ class Encoder:
         self._ids = {name: IdHashes(name) for name in ("session", "user", "tab", "view", "event_id")}
         self._ring = deque(Buffers() for _ in range(AHEAD + BEHIND + 1))
         self._has = self.columns = has
-        self._ranked = ranked
+        self.ranked = ranked
         self.edges = np.array(BUCKET_EDGES, np.float64)
         years = plan.time_range
         self.range = (-MAX_TIME, MAX_TIME)
@@ -192,7 +192,7 @@ class Encoder:
                 )  # fmt: skip
         self._names(get, n, fresh)
         self._ids_by_row(get, n, fresh)
-        if self._ranked:
+        if self.ranked:
             fresh("rank")[:] = chunk.rank
         if "seq" in self._has:
             fresh("seq")[:] = self._seq(get, n)

@@ -10,6 +10,7 @@ import numpy as np
 from heatgrid.cpu import areas, columns, scan, sets
 from heatgrid.engine.block import Array, Block, Buffers
 from heatgrid.engine.crew import BEHIND, Crew, Member
+from heatgrid.engine.direct import Direct, light
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import RESOLVED, LateBuffer
 from heatgrid.engine.lines import lines_of
@@ -45,17 +46,21 @@ class Fold:
     """
 
     def __init__(
-        self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, workers: Workers | None = None
-    ) -> None:
+        self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, workers: Workers | None = None,
+        numbered: tuple[Array, Array] | None = None,
+    ) -> None:  # fmt: skip
+        """numbered : the ids of the sessions that the source has numbered (see direct.py)."""
         self.plan, self.encoder = plan, encoder
         ticks = encoder.ticks
         ms_mul, ms_div = (1000, 1) if ticks == 1 else (1, ticks // 1000)
         self._ms = ms_mul, ms_div
         gap = plan.session_gap or (DEFAULT_GAP if encoder.has_user_only else 0)
         self.late = LateBuffer(lateness * ticks // 1000 if encoder.has_sessions else 0)
-        self.sessions: Sessions | None = None
-        if encoder.has_sessions:
-            idle = min(plan.idle_ms, 2**31 - 1)
+        self.sessions: Sessions | Direct | None = None
+        idle = min(plan.idle_ms, 2**31 - 1)
+        if numbered is not None:
+            self.sessions = Direct(*numbered, ms=self._ms, idle=idle, brief=light(plan))
+        elif encoder.has_sessions:
             self.sessions = Sessions(
                 ms_mul=ms_mul, ms_div=ms_div, gap=gap, idle=idle, max_open=max_open, lateness=lateness
             )

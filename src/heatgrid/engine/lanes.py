@@ -20,6 +20,7 @@ import numpy as np
 from heatgrid.cpu import late
 from heatgrid.engine import points
 from heatgrid.engine.block import DTYPES, Array, Block
+from heatgrid.engine.direct import Unlike, numbered
 from heatgrid.engine.encode import AHEAD, Encoder, Needs
 from heatgrid.engine.fold import Fold
 from heatgrid.engine.grouped import grouped
@@ -117,6 +118,7 @@ class _Run:
         alone = points.needs_of(plan, self.needs)
         self._points_only = alone is not None
         self.needs = alone or self.needs
+        self._numbered = source.one_dictionary and self.source.replayable
         self._spool: Spool | None = None
         self._rest: Generator[Chunk] | None = None
         self._waited = -1
@@ -216,6 +218,13 @@ class _Run:
 
     def _stream(self, lateness: int, notes: list[str]) -> State:
         """Lanes T and S: one pass in the order of the input."""
+        try:
+            return self._pass(lateness, notes)
+        except Unlike:
+            self._numbered = False
+            return self._pass(lateness, notes)
+
+    def _pass(self, lateness: int, notes: list[str]) -> State:
         self._encoders.clear()
         encoder = self._encoder()
         fold: Fold | None = None
@@ -223,7 +232,7 @@ class _Run:
             for block in opened.enter_context(closing(self._blocks(encoder))):
                 if fold is None:
                     wait = self._waited = lateness if lateness >= 0 else self._sniff(block)
-                    fold = opened.enter_context(closing(self._fold(encoder, wait)))
+                    fold = opened.enter_context(closing(self._fold(encoder, wait, block)))
                 fold.push(block)
                 self._tell(block.read)
             if fold is None:
@@ -255,8 +264,13 @@ class _Run:
                 out.setdefault(kind, set()).add(word)
         return out
 
-    def _fold(self, encoder: Encoder, lateness: int) -> Fold:
-        return Fold(self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers)
+    def _fold(self, encoder: Encoder, lateness: int, first: Block | None = None) -> Fold:
+        ids = None
+        if first is not None and self._numbered:
+            ids = numbered(self.plan, encoder, first, self.max_open, self.source.rows_hint or 0)
+        return Fold(
+            self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers, numbered=ids
+        )  # fmt: skip
 
     def _blocks(self, encoder: Encoder) -> Generator[Block]:
         """Encoded blocks in order, the next ones encoded meanwhile."""

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.sources import numbers
-from heatgrid.sources.layouts import bare, is_bytes, over_values, storage, text, utf8
+from heatgrid.sources.layouts import bare, is_bytes, is_text, over_values, storage, text, utf8
 from heatgrid.sources.mapping import split_path
 from heatgrid.sources.parts import Piece
 from heatgrid.sources.refine import Refined
+from heatgrid.sources.taken import Taken
 from heatgrid.sources.times import Times
 from heatgrid.sources.where import Where
 from heatgrid.words.events import NUMERIC
@@ -77,12 +78,23 @@ class Deliver:
         for path in self.paths:
             array = value_at(batch, path)
             if array is not None:
-                raw[path] = self.times(array) if path == self.time_path else array
+                raw[path] = array
+        asked = [] if self.where is None else self.where.columns
+        first = self.where is not None and self._plain(raw)
+        if self.time_path in raw and (not first or self.time_path in asked):
+            raw[self.time_path] = self.times(raw[self.time_path])
         mask = None
+        left = rows
         if self.where is not None:
             mask = self.where.mask(raw, rows, loose=self.loose)
-        columns, bad = self._columns(raw, rows, place)
-        delivered = _batch(columns, list(self.wanted), rows)
+        if mask is not None and first:
+            take = Taken(mask)
+            left, mask = take.count, None
+            raw = {path: take(array) for path, array in raw.items()}
+            if self.time_path in raw and self.time_path not in asked:
+                raw[self.time_path] = self.times(raw[self.time_path])
+        columns, bad = self._columns(raw, left, place)
+        delivered = _batch(columns, list(self.wanted), left)
         rejected = 0
         if bad is not None:
             wanted_rows = bad if mask is None else pc.and_(bad, pc.fill_null(mask, False))
@@ -90,8 +102,16 @@ class Deliver:
             mask = pc.invert(bad) if mask is None else pc.and_(mask, pc.invert(bad))
         if mask is not None:
             kept = pc.sum(mask).as_py() or 0
-            delivered = delivered.slice(0, 0) if kept == 0 else delivered if kept == rows else _filter(delivered, mask)
+            delivered = delivered.slice(0, 0) if kept == 0 else delivered if kept == left else _filter(delivered, mask)
         return Piece(delivered, rows, {"decode": rejected} if rejected else {})
+
+    def _plain(self, raw: Mapping[str, pa.Array]) -> bool:
+        """Whether rows can be chosen before columns are shaped: a text that is no number costs the whole run, wherever
+        it stands."""
+        return not any(
+            path in raw and is_text(bare(raw[path].type)) and self.role(path) not in ("name", "time")
+            for path in self.wanted.values()
+        )
 
     def _columns(self, raw: Mapping[str, pa.Array], rows: int, place: str) -> tuple[list[pa.Array], pa.Array | None]:
         columns = []

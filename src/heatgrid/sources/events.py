@@ -20,7 +20,7 @@ from heatgrid.sources.deliver import Deliver
 from heatgrid.sources.files import check_format, choose_format, expand, identify
 from heatgrid.sources.ipc import open_ipc
 from heatgrid.sources.layouts import bare
-from heatgrid.sources.memory import memory_part
+from heatgrid.sources.memory import MemoryPart, memory_part
 from heatgrid.sources.parquet import ParquetPart
 from heatgrid.sources.parts import BAD_LINES, Job, Opened, Part, Piece, Task
 from heatgrid.sources.pool import ahead
@@ -97,6 +97,13 @@ class Events:
     @property
     def inputs(self) -> list[dict[str, object]]:
         return [part.identity.as_dict() for part in self.parts if part.identity is not None]
+
+    @property
+    def one_dictionary(self) -> bool:
+        """See ``words.events.Source``."""
+        path = self.columns.get("session", "")
+        table = len(self.parts) == 1 and isinstance(self.parts[0], MemoryPart) and self.parts[0].table
+        return table and path in self.schema.names and pa.types.is_dictionary(self.schema.field(path).type)
 
     @property
     def others(self) -> list[str]:

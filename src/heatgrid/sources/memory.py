@@ -14,6 +14,7 @@ from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import invalid, second_scan
 from heatgrid.sources.files import Identity
 from heatgrid.sources.parts import SHARE, Job, Piece, Task, cuts, pieces_of
+from heatgrid.sources.sound import Sound
 from heatgrid.words.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ class MemoryPart:
         *,
         replayable: bool = True,
         foreign: bool = True,
+        table: bool = False,
     ) -> None:
+        """table : Arrow's own, whose chunks may well share their dictionaries."""
         self.name = name
         self.schema = schema.remove_metadata()
         self.rows = rows
         self.replayable = replayable
+        self.table = table
         self._open = open_
-        self._foreign = foreign
+        self._sound = Sound() if foreign else None
         self._first: list[pa.RecordBatch] = []
         self._rest: Iterator[pa.RecordBatch] | None = None
         self._used = False
@@ -94,7 +98,10 @@ class MemoryPart:
             yield batch
 
     def _deliver(self, job: Job, batch: pa.RecordBatch, tops: list[str]) -> list[Piece]:
-        return pieces_of([self._checked(batch, tops)], job, self.name)
+        batch = self._checked(batch, tops)
+        if job.deliver.where is not None:
+            return [job.deliver(batch, self.name)]  # cut when it is known what is left
+        return pieces_of([batch], job, self.name)
 
     def _checked(self, batch: pa.RecordBatch, tops: list[str]) -> pa.RecordBatch:
         """The columns asked for; another producer's buffers are validated before anything reads them."""
@@ -102,9 +109,9 @@ class MemoryPart:
         picked = [top for top in tops if top in names]
         if picked:
             batch = pa.RecordBatch.from_arrays([batch.column(names.index(top)) for top in picked], names=picked)
-        if self._foreign:
+        if self._sound is not None:
             try:
-                batch.validate(full=True)
+                self._sound(batch)
             except (pa.ArrowInvalid, pa.ArrowIndexError) as error:
                 raise invalid(self.name, str(error)) from error
         return batch
@@ -115,7 +122,9 @@ def memory_part(source: Any, name: str) -> MemoryPart | None:
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
-        return MemoryPart(name, source.schema, source.num_rows, lambda tops: iter(_select(source, tops).to_batches()))
+        return MemoryPart(
+            name, source.schema, source.num_rows, lambda tops: iter(_select(source, tops).to_batches()), table=True
+        )  # fmt: skip
     # who holds a dataset has loaded its module, which costs 30 to 80 ms (it loads pandas, where there is one)
     datasets = sys.modules.get("pyarrow.dataset")
     if datasets is not None and isinstance(source, datasets.Dataset):

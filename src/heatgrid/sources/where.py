@@ -29,6 +29,7 @@ from heatgrid.sources.predicate import (
     Truth,
     columns_of,
 )
+from heatgrid.sources.taken import answers
 from heatgrid.sources.times import parse_iso, zoned
 from heatgrid.words.errors import UsageError, nearest
 
@@ -116,7 +117,7 @@ class _Evaluator:
             return over_values(array, lambda values: values.is_null()).fill_null(True)
         if pa.types.is_null(bare(array.type)):
             return pa.nulls(self.rows, pa.bool_())
-        return over_values(array, lambda values: self.leaf(node, values))
+        return answers(array, lambda values: self.leaf(node, values))
 
     def leaf(self, node: Compare | In | Like | Truth, values: pa.Array) -> pa.Array:
         """One test on plain values (dictionary entries, decoded runs)."""

@@ -82,6 +82,8 @@ class Source(Protocol):
     """What the engine needs of an input; ``scan`` yields chunks in the order (rank, row)."""
 
     replayable: bool
+    one_dictionary: bool
+    """Whether sessions may well be indices into one dictionary for all rows."""
     rows_hint: int | None
     columns: dict[str, str]
     time_unit: str

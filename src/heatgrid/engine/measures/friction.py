@@ -122,6 +122,8 @@ class _Rule:
     def step(self, records: Array, at: int, n: int, out: Array, n_out: Array) -> tuple[int, int]:
         if isinstance(self.rule, Thrash):
             store: tuple[Array, ...] = (self._pointers,)
+        elif is_chain(self.rule):
+            store = (self._queues,)
         else:
             store = () if isinstance(self.rule, Marked) else (self._queues, self._pool, self._free)
         at, reason = self._leaf(records, at, n, *self._parameters, *store, self.fields, out, n_out)
@@ -132,7 +134,9 @@ class _Rule:
     def end(self, slots: Array, runs: Array, at: int, out: Array, n_out: Array) -> tuple[int, int]:
         if isinstance(self.rule, Thrash):
             self._pointers[runs] = 0
-        if isinstance(self.rule, (Thrash, Marked)):
+        if is_chain(self.rule):
+            self._queues[runs] = 0
+        if isinstance(self.rule, (Thrash, Marked)) or is_chain(self.rule):
             return 0, friction.DONE
         at, reason = friction.end(
             slots if self.by_session else runs, at, self._queues, self._pool, self._free, self.unfollowed,
@@ -148,11 +152,20 @@ class _Rule:
         self._free[0] = n
 
 
+def is_chain(rule: Rule) -> bool:
+    """Whether a rule asks of each click only the one before, and flags none but the click at hand."""
+    if not isinstance(rule, Repeat) or rule.gap_ms is None or not rule.once:
+        return False
+    return rule.radius_px is None or rule.metric != "box"
+
+
 def _leaf_of(rule: Rule, bit: int, none_page: int, bots: Array) -> tuple[Any, tuple[Any, ...]]:
     """The leaf of a rule, and its parameters."""
     if isinstance(rule, Repeat):
         times = (rule.n, rule.gap_ms or 0, rule.span_ms or 0)
         space = (float(rule.radius_px or 0), METRICS.index(rule.metric), rule.same_feature)
+        if is_chain(rule):
+            return friction.chain, (rule.n, rule.gap_ms, *space, rule.restart)
         return friction.repeat, (*times, *space, rule.once, rule.restart)
     if isinstance(rule, Follow):
         opens = NAVIGATION in rule.kinds
@@ -236,7 +249,7 @@ class Friction:
         friction.gather(
             rows, n, c["time"], *self._ms, c["slot"], c["run"], c["view_row"], c["flags"], c["kind"], c["page"],
             c["feature"], c["x"].view(np.int64), c["y"].view(np.int64), c["bucket"], c["fixed"], c["width"],
-            c["weight"], c["pointer"], self._touch, place, role_of_kind, self._records,
+            c["weight"], c["pointer"], self._touch, place, role_of_kind, self._mask | friction.NEW_VIEW, self._records,
         )  # fmt: skip
         groups = self.places.sizes
         for rule in self.rules:

@@ -18,7 +18,7 @@ WIDE_FROM = 2**32
 class Journeys:
     """Transitions and paths of one ``thing`` ("page" or "feature"), whole and by group.
 
-    A session keeps 24 bytes for transitions and the set of those it made, and 4 for its path; paths cost some 30 bytes
+    A session keeps 56 bytes for transitions, and a set of those it made beyond the first 256; 4 for its path; paths cost some 30 bytes
     for each distinct beginning of a path. A transition counts for the group of the row that comes to its page, an exit
     for that of the last step, a path for that of its first one.
     """
@@ -81,11 +81,15 @@ class Transitions:
         self._directory = np.full((64, histogram.OCTAVES), -1, np.int32)
         self._buckets = np.zeros((64, histogram.WIDTH), np.uint32)
         self._used = np.zeros(1, np.int64)
+        self._bits = np.zeros((0, journeys.BITS), np.int64)
         self._sets = Sets()
+        self._lists = np.empty((journeys.LISTS, journeys.RUN), np.int64)
+        self._waiting = np.zeros(2, np.int64)
         self._steps = 0
 
     def resize(self, slots: int) -> None:
         self._sets.resize(slots)
+        self._bits = _resized(self._bits, slots, 0)
         self._open = _resized(self._open, slots, -1)
 
     def fold(self, n: int, rows: Array, block: Block, codes: Array, ms: tuple[int, int], most: int) -> None:
@@ -107,7 +111,8 @@ class Transitions:
         while True:
             at, reason = journeys.transitions(
                 at, n, rows, block["slot"], codes, whole, block["time"], *ms, self._open, self._ends[0], self._table,
-                self._keys, self._count, self._fields, self._directory, self._buckets, self._used, *self._sets.arrays,
+                self._keys, self._count, self._fields, self._directory, self._buckets, self._used, self._bits,
+                *self._sets.arrays, self._lists, self._waiting,
             )  # fmt: skip
             if reason == journeys.DONE:
                 return
@@ -128,6 +133,7 @@ class Transitions:
 
     def close(self, slots: Array) -> None:
         self._sets.free(slots)
+        self._bits[slots] = 0
         journeys.close(slots, self._open, self._ends[1])
 
     def table(self, thing: str, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> Table:
