@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -29,9 +30,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="heatgrid,whole,scan,duckdb,polars,chdb")
+    parser.add_argument("--sessions", type=int, help="default: one for 50 rows")
+    parser.add_argument("--dumps", type=Path, default=Path(tempfile.gettempdir()) / "heatgrid-bench")
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args()
-    rows = dump(args.rows)
+    sys.path.insert(0, str(Path(__file__).parent))
+    from whole_way import dump
+
+    rows = columns(dump(args.dumps, args.rows, args.sessions))
     makers = {"heatgrid": heatgrid, "whole": whole, "scan": scan, "duckdb": duckdb_, "polars": polars_, "chdb": chdb_}
     work = {name: makers[name](rows) for name in args.only.split(",")}
     seconds: dict[str, list[float]] = {name: [] for name in work}
@@ -47,23 +53,34 @@ def main() -> None:
         if any(answer != answers["heatgrid"] for answer in answers.values()):
             raise SystemExit(f"the answers differ: { {name: len(a) for name, a in answers.items()} }")
     medians = {name: statistics.median(all_) for name, all_ in seconds.items()}
-    best = min((s, name) for name, s in medians.items() if name not in ("heatgrid", "whole", "scan"))
+    ours = ("heatgrid", "whole", "scan")
+    best = min((s, name) for name, s in medians.items() if name not in ours)
     for name, s in medians.items():
         print(f"{name:10} {s:8.3f} s   {s / medians['heatgrid']:6.2f} x heatgrid   {min(seconds[name]):.3f} at best")
     print(f"{best[0] / medians['heatgrid']:.2f} x the best of the others ({best[1]}); rows flagged: "
           f"{sum(row[2] for row in answers['heatgrid']):,}")  # fmt: skip
-    if args.out:
-        args.out.write_text(json.dumps({"rows": args.rows, "rounds": args.rounds, "seconds": seconds}, indent=1) + "\n")
+    from heatgrid.bench import race
+
+    out = args.out or Path(__file__).parent / "results" / f"friction-{args.rows}.json"
+    ratios = {
+        name: statistics.median(a / b for a, b in zip(each, seconds["heatgrid"], strict=True))
+        for name, each in seconds.items()
+    }
+    report = {
+        "benchmark": "rage clicks", "rows": args.rows, "rounds": args.rounds, "threads": 2, "best": best[1],
+        "machine": race.machine(), "median_s": medians, "times_heatgrid": ratios, "seconds": seconds,
+    }  # fmt: skip
+    out.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def dump(rows: int):
+def columns(path: Path):
     """Columns of the demo dump with the number of each row; the strings as one dictionary a column."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    from heatgrid.demo.generate import generate
-
-    table = pa.Table.from_batches(generate(rows, seed=1, sessions=rows // 50)).select(COLUMNS)
+    names = ["session", "tab", "kind", "page", "feature"]
+    table = pq.read_table(path, columns=COLUMNS, read_dictionary=names)
     for name in ("x", "y"):
         table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.float64()))
     table = table.unify_dictionaries().combine_chunks()

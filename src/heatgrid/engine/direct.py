@@ -120,7 +120,7 @@ class Direct:
         while True:
             at, reason = direct.glance(
                 order, at, ready, c["slot"], c["time"], c["tab"], c["kind"], c["page"], kind_flags, none_page,
-                self._state, self._others, self._counts, run, c["flags"],
+                self._state.ravel(), self._others, self._counts, run, c["flags"],
             )  # fmt: skip
             if self._is_done(reason):
                 break

@@ -21,6 +21,7 @@ from heatgrid.engine.fold import Fold
 from heatgrid.engine.partitioned import block_of
 from heatgrid.engine.runs import time_order
 from heatgrid.engine.scatter import Columns
+from heatgrid.engine.sessions import Sessions
 from heatgrid.states.state import State
 from heatgrid.words.errors import InputError
 from heatgrid.words.events import Chunk
@@ -81,7 +82,7 @@ class Live:
         session = block.index[rows]
         columns["session_lo"], columns["session_hi"] = block.lo[session], block.hi[session]
         sessions = self.fold.sessions
-        if sessions is None or not len(rows):
+        if not isinstance(sessions, Sessions) or not len(rows):
             return columns
         seq = columns.get("seq", np.empty(0, np.int64))
         stand = sessions.stand(columns["session_lo"], columns["session_hi"], columns["time"], seq)
@@ -139,7 +140,7 @@ class Live:
 
     def _make_way(self, columns: Columns) -> None:
         sessions = self.fold.sessions
-        if sessions is not None and sessions.open >= self._max_open:
+        if isinstance(sessions, Sessions) and sessions.open >= self._max_open:
             none = np.empty(0, np.int64)
             far = np.full(len(columns["time"]), 2**62)
             here = sessions.stand(columns["session_lo"], columns["session_hi"], far, none)

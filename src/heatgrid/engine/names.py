@@ -210,7 +210,7 @@ class IdHashes:
             self._last = (key, dictionary, lo, hi, table)
         _, _, lo, hi, table = self._last
         bits, offset = bitmap(encoded.indices)
-        if not len(bits) and not dictionary.null_count:
+        if not len(bits) and not dictionary.null_count and len(dictionary):
             return writable(indices_of(encoded)), lo, hi
         index = np.empty(len(array), np.int32)
         columns.remap(indices_of(encoded), bits, offset, table, -1, index)

@@ -82,12 +82,15 @@ class Source(Protocol):
     """What the engine needs of an input; ``scan`` yields chunks in the order (rank, row)."""
 
     replayable: bool
-    one_dictionary: bool
-    """Whether sessions may well be indices into one dictionary for all rows."""
     rows_hint: int | None
     columns: dict[str, str]
     time_unit: str
     evidence: Evidence
+
+    @property
+    def one_dictionary(self) -> bool:
+        """Whether sessions may well be indices into one dictionary for all rows."""
+        ...
 
     @property
     def inputs(self) -> list[dict[str, object]]: ...

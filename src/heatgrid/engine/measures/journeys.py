@@ -18,9 +18,9 @@ WIDE_FROM = 2**32
 class Journeys:
     """Transitions and paths of one ``thing`` ("page" or "feature"), whole and by group.
 
-    A session keeps 56 bytes for transitions, and a set of those it made beyond the first 256; 4 for its path; paths cost some 30 bytes
-    for each distinct beginning of a path. A transition counts for the group of the row that comes to its page, an exit
-    for that of the last step, a path for that of its first one.
+    A session keeps 56 bytes for transitions, and a set of those it made beyond the first 256; 4 for its path; paths
+    cost some 30 bytes for each distinct beginning of a path. A transition counts for the group of the row that comes to
+    its page, an exit for that of the last step, a path for that of its first one.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Transitions:
         self._fields = np.concatenate([self._fields, np.zeros_like(self._fields)])
         self._directory = np.concatenate([self._directory, np.full_like(self._directory, -1)])
         self._table = np.full(8 * n, -1, np.int32)
-        pairs.rebuild(self._table, self._keys, n)
+        pairs.rebuild(self._table, self._keys, int(self._count[0]))
 
     def close(self, slots: Array) -> None:
         self._sets.free(slots)
