@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from heatgrid.engine.lanes import Outcome, run_plan
 from heatgrid.engine.pool import thread_count
 from heatgrid.gpu.availability import why_not
 from heatgrid.heat import Heat
+from heatgrid.outputs.checkpoint import Checkpoint, held, version_stamp
 from heatgrid.sources.events import Events, open_events
 from heatgrid.states import merge as merging
 from heatgrid.states.store import from_bytes
@@ -47,6 +49,7 @@ def run(
     threads: int | None = None,
     memory: int | str | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
     progress: bool | Callable[[int, int | None], object] | None = None,
     **plan_fields: Any,
 ) -> Heat:
@@ -60,6 +63,10 @@ def run(
     memory : what the process may hold in all, as bytes or "1GB" (else HEATGRID_MEMORY, else half of what is free):
         rows in no order go to the disk beyond it; less than what a run needs at least is refused.
     scratch : the folder of the disk for them, else the system's temporary one. Nothing is left there.
+    resume : a folder (made where it is missing) in which the run leaves twice a minute how far it has come. Started
+        again, whatever ended it, it goes on from there to the same bits; of other files, another plan, reading or
+        version it is refused. Files only. What lies there holds hashes of session ids; it stays until it is removed, so
+        that a result that was lost before it was saved is there again at once.
     progress : called with (rows done, rows in all or None); returning False cancels. True draws a bar on stderr.
 
     Raises UsageError, InputError, LimitError, DeviceError (backend "gpu"), Cancelled.
@@ -93,7 +100,11 @@ def run(
     if threads is None and source.rows_hint is not None and source.rows_hint <= SMALL:
         many = 1
     try:
-        outcome = _settled(source, chosen, order=order, threads=many, progress=tell, memory=memory, scratch=folder)
+        with ExitStack() as opened:
+            keep = None if resume is None else opened.enter_context(_kept(resume, source, chosen))
+            outcome = _settled(
+                source, chosen, order=order, threads=many, progress=tell, memory=memory, scratch=folder, keep=keep
+            )  # fmt: skip
     except MemoryError as error:
         raise LimitError(
             "out of memory", code="HG4001", where="the run", value=str(error) or None,
@@ -101,6 +112,20 @@ def run(
         ) from error  # fmt: skip
     notes = (*source.notes, *outcome.notes, *_bad_rows(source, outcome.state.ledger.rejected))
     return Heat(outcome.state, lane=outcome.lane, seconds=outcome.seconds, notes=notes)
+
+
+@contextmanager
+def _kept(folder: str | os.PathLike[str], source: Events, plan: Plan) -> Iterator[Checkpoint]:
+    """The checkpoint of a run, for this run alone. Errors: UsageError HG1160, HG1301."""
+    if not source.replayable or len(source.inputs) < len(source.parts):
+        raise UsageError(
+            "only a run over files can go on later", code="HG1160", where="resume", value=source.name,
+            expected="files, which can be read again", hint="write the stream to a file first, or leave --resume out",
+        )  # fmt: skip
+    counts = {name: value for name, value in plan.as_dict().items() if name not in ("max_pages", "max_features")}
+    who = {"version": version_stamp(), "plan": counts, "reading": source.asked, "inputs": source.inputs}
+    with held(folder):
+        yield Checkpoint(folder, who)
 
 
 def _settled(source: Events, plan: Plan, **how: Any) -> Outcome:
@@ -116,6 +141,8 @@ def _settled(source: Events, plan: Plan, **how: Any) -> Outcome:
     if not source.replayable:
         raise source.refused_clicks(late)
     source.clicks_found = True
+    if how["keep"] is not None:
+        how["keep"].forget()
     again = run_plan(source, plan, **how)
     again.notes.append(f"started again: {', '.join(taken)} came before {', '.join(late)}, and is no click")
     return again

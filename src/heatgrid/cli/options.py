@@ -125,6 +125,9 @@ class Running:
     threads: int | None = opt("--threads", "N", "At most so many [all cores].")
     memory: str | None = opt("--memory", "SIZE", "What the process may hold, e.g. 1GB [half of what is free].")
     scratch: str | None = opt("--scratch", "DIR", "Where rows go beyond that [the temporary folder].")
+    resume: str | None = opt(
+        "--resume", "DIR", "Leave there how far the run has come; started again it goes on from there."
+    )
     max_rejected: str = opt(
         "--max-rejected", "SHARE", "More rejected rows (duplicates aside) fail with exit code 4 [1%].", "1%"
     )
@@ -172,6 +175,10 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
                 taken[name].given = given(ctx)
         with claimed(next((group.out for group in taken.values() if hasattr(group, "out")), None)):
             function(**values, **taken)
+            if (running := taken.get("running")) is not None and running.resume is not None:
+                from heatgrid.outputs.checkpoint import forget
+
+                forget(running.resume)  # the result is written
 
     command.__name__, command.__doc__, command.__module__ = function.__name__, function.__doc__, function.__module__
     command.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]

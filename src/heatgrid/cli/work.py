@@ -135,7 +135,7 @@ def heat_of(
         with Bar(not common.quiet) as bar:
             heat = run(
                 source, plan, order=running.order, backend=running.backend, threads=running.threads,
-                memory=running.memory, scratch=running.scratch, progress=bar,
+                memory=running.memory, scratch=running.scratch, resume=running.resume, progress=bar,
             )  # fmt: skip
     judge(heat.ledger, limit, running.min_rows)
     if counting.maps or set_by_command.get("maps"):

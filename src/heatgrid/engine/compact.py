@@ -86,6 +86,17 @@ class Layout:
         other.forms, other._level = dict(self.forms), dict(self._level)
         return other
 
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {name: [form.dtype.str, form.base, self._level[name]] for name, form in self.forms.items()}
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Layout:
+        out = cls()
+        out.forms = {name: Form(np.dtype(dtype), base) for name, (dtype, base, _) in told.items()}
+        out._level = {name: level for name, (_, _, level) in told.items()}
+        return out
+
     @property
     def row_bytes(self) -> int:
         return sum(form.dtype.itemsize for form in self.forms.values())

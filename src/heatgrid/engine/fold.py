@@ -274,6 +274,10 @@ class Fold:
         if self.sessions is not None:
             self.sessions.end_part()
 
+    def settle(self) -> None:
+        """Wait until all measures have seen all blocks."""
+        self._crew.settle()
+
     def close(self) -> None:
         """End what the measures are at."""
         self._crew.close()

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from heatgrid.engine.block import DTYPES, Array, Block
 from heatgrid.engine.direct import Unlike, numbered
 from heatgrid.engine.encode import AHEAD, Encoder, Needs
 from heatgrid.engine.fold import Fold
+from heatgrid.engine.frozen import freeze, thaw
 from heatgrid.engine.grouped import grouped
 from heatgrid.engine.memory import Memory, Room, give_back
 from heatgrid.engine.partitioned import Partitioned
@@ -32,7 +35,7 @@ from heatgrid.engine.spool import Spool
 from heatgrid.engine.workers import BLOCKS, Workers
 from heatgrid.states.state import State
 from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
-from heatgrid.words.events import CANONICAL, Chunk, Source
+from heatgrid.words.events import CANONICAL, Chunk, Place, Source
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import Plan
 from heatgrid.words.sizes import shown_size
@@ -48,6 +51,22 @@ CHECKED = 4
 SPARE = 1 << 12
 """Rows left free in front of a block for those held back; more are rare, and then the block is copied."""
 Progress = Callable[[int, int | None], object]
+
+
+Saved = tuple[dict[str, Any], list[Array]]
+
+
+class Keeper(Protocol):
+    """Where a run leaves how far it has come, to go on from there when it is started again."""
+
+    rows: Path
+    """A file for rows in no order."""
+
+    @property
+    def due(self) -> bool: ...
+    def save(self, header: dict[str, Any], arrays: list[Array]) -> None: ...
+    def load(self) -> Saved | None: ...
+    def forget(self) -> None: ...
 
 
 @dataclass
@@ -74,23 +93,28 @@ def run_plan(
     memory: int | str | None = None,
     scratch: str | None = None,
     room: Room | None = None,
+    keep: Keeper | None = None,
 ) -> Outcome:
     """Run a plan over a source.
 
     order : "time" or "session" promise the order of rows (a violation is an error), "any" goes to lane P at once,
     "auto" tries lane T and starts again where it meets a violation.
     memory : what the process may hold; scratch : the folder for rows beyond it; room : what lane P may use of it.
+    keep : the run goes on from what it holds, and leaves there how far it has come.
     """
     if order not in ORDERS:
         raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
     started = time.perf_counter()
+    saved = None if keep is None else keep.load()
+    if saved is not None:
+        source.retell(saved[0]["told"])
     plan, reading, told = source.fit(plan)
     plan, fitted = source.evidence.fit(plan)
     budget = Memory(memory, source.rows_hint)
     with Workers(threads) as workers, Scratch(scratch) as spooled:
-        run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers)
+        run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers, keep)
         try:
-            state, lane, notes = run.go(order, spooled)
+            state, lane, notes = run.go(order, spooled, saved)
         finally:
             run.stop_reading()
     notes[:0] = [*told, *run.grouped(), *fitted]
@@ -107,28 +131,43 @@ def run_plan(
 class _Run:
     def __init__(
         self, source: Source, plan: Plan, threads: int, progress: Progress | None, max_open: int, block_rows: int,
-        memory: Memory, scratch: str | None, room: Room | None, workers: Workers,
+        memory: Memory, scratch: str | None, room: Room | None, workers: Workers, keep: Keeper | None,
     ) -> None:  # fmt: skip
-        self.workers = workers
+        self.workers, self.keep = workers, keep
         self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
         self.max_open, self.block_rows = memory.open_sessions(max_open), block_rows
         self.memory, self.scratch, self.room = memory, scratch, room
         check_segments(plan, source)
         self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)
-        alone = points.needs_of(plan, self.needs)
+        # what runs side by side in lane M stands nowhere together: a run that is kept takes lane T
+        alone = None if keep is not None else points.needs_of(plan, self.needs)
         self._points_only = alone is not None
         self.needs = alone or self.needs
-        self._numbered = source.one_dictionary and self.source.replayable
+        self._numbered = keep is None and source.one_dictionary and source.replayable
         self._spool: Spool | None = None
         self._rest: Generator[Chunk] | None = None
         self._waited = -1
         self._told = 0
         self._encoders: list[Encoder] = []
         """Those of the pass that holds: one, or one a thread."""
+        self._after: Place | None = None
+        """Where the scan stands behind what has been encoded last."""
 
-    def go(self, order: str, spooled: Scratch) -> tuple[State, str, list[str]]:
-        """spooled : for a stream that cannot be read again; closed by the caller."""
+    def go(self, order: str, spooled: Scratch, saved: Saved | None) -> tuple[State, str, list[str]]:
+        """spooled : for a stream that cannot be read again; closed by the caller. saved : to go on from."""
         notes: list[str] = []
+        if saved is not None:
+            notes += saved[0]["notes"]
+            if "parted" in saved[0]:
+                return self._partitioned(notes, saved), "P", notes
+            try:
+                return self._stream(saved[0]["wait"], notes, saved), "S" if order == "session" else "T", notes
+            except Disorder as violation:
+                if order != "auto":
+                    raise _promised(violation, order) from None
+                notes[:] = [f"started again: {violation}"]
+                if violation.for_good:
+                    return self._partitioned(notes), "P", notes
         if self._points_only:
             with closing(self._pieces()) as chunks:
                 return points.run(chunks, self._encoder, self.threads, self._tell), "M", notes
@@ -143,10 +182,7 @@ class _Run:
                     return self._stream(lateness, notes), "S" if order == "session" else "T", notes
                 except Disorder as violation:
                     if order != "auto":
-                        raise InputError(
-                            f"the rows are not in the order that was promised: {violation}", code="HG2240",
-                            where="order", value=order, hint="leave --order out, or say --order any",
-                        ) from None  # fmt: skip
+                        raise _promised(violation, order) from None
                     notes.append(f"started again: {violation}")
                     if violation.for_good or self._waited == self.plan.lateness_ms:
                         break
@@ -162,15 +198,15 @@ class _Run:
             return (self.plan.lateness_ms,)
         return (-1, self.plan.lateness_ms)
 
-    def _chunks(self) -> Generator[Chunk]:
-        """One pass over the input: what was kept of it, then what is left.
+    def _chunks(self, saved: Saved | None = None) -> Generator[Chunk]:
+        """One pass over the input: what was kept of it, then what is left; or what is left behind a place.
 
         Of a stream that cannot be read again all is kept. Of anything else the first pieces: order that does not hold
         mostly shows there, and then nothing is decoded twice.
         """
-        if self._spool is None:
+        if self._spool is None or saved is not None:
             self.stop_reading()
-            yield from self._pieces()
+            yield from self._pieces(saved)
             return
         if self._rest is None:
             self._rest = self._pieces()
@@ -195,17 +231,22 @@ class _Run:
             self._rest.close()
         self._rest = self._spool = None
 
-    def _pieces(self) -> Generator[Chunk]:
+    def _pieces(self, saved: Saved | None = None) -> Generator[Chunk]:
         """The chunks of the source, cut into blocks."""
         threads = self.memory.decoders(self.threads)
-        for chunk in self.source.scan(self.needs.names, threads=threads, workers=self.workers):
-            for start in range(0, max(1, chunk.batch.num_rows), self.block_rows):
-                first = start == 0
-                piece = chunk.batch.slice(start, self.block_rows)
+        start = None if saved is None else Place(*saved[0]["after"])
+        chunks = self.source.scan(self.needs.names, threads=threads, workers=self.workers, start=start)
+        if saved is not None:
+            self.source.retell(saved[0]["told"])
+        for chunk in chunks:
+            for begin in range(0, max(1, chunk.batch.num_rows), self.block_rows):
+                first = begin == 0
+                piece = chunk.batch.slice(begin, self.block_rows)
+                last = begin + self.block_rows >= chunk.batch.num_rows
                 rest = chunk.read - chunk.batch.num_rows
                 part = Chunk(
-                    piece, chunk.rank, chunk.row + start, piece.num_rows + (rest if first else 0),
-                    chunk.rejected if first else {},
+                    piece, chunk.rank, chunk.row + begin, piece.num_rows + (rest if first else 0),
+                    chunk.rejected if first else {}, chunk.after if last else None,
                 )  # fmt: skip
                 yield part
 
@@ -216,20 +257,32 @@ class _Run:
         if self.progress is not None and self.progress(rows, self.source.rows_hint) is False:
             raise Cancelled("the run was cancelled", code="HG9001")
 
-    def _stream(self, lateness: int, notes: list[str]) -> State:
-        """Lanes T and S: one pass in the order of the input."""
+    def _stream(self, lateness: int, notes: list[str], saved: Saved | None = None) -> State:
+        """Lanes T and S: one pass in the order of the input, or what is left of one."""
         try:
-            return self._pass(lateness, notes)
+            return self._pass(lateness, notes, saved)
         except Unlike:
             self._numbered = False
-            return self._pass(lateness, notes)
+            return self._pass(lateness, notes, saved)
 
-    def _pass(self, lateness: int, notes: list[str]) -> State:
+    def _pass(self, lateness: int, notes: list[str], saved: Saved | None) -> State:
         self._encoders.clear()
         encoder = self._encoder()
         fold: Fold | None = None
+        wait = lateness
+
+        def rest(after: Place) -> None:
+            assert fold is not None
+            fold.settle()
+            self._keep({"wait": wait}, (encoder, fold), after, notes)
+
         with ExitStack() as opened:
-            for block in opened.enter_context(closing(self._blocks(encoder))):
+            if saved is not None:
+                self._waited = wait
+                fold = opened.enter_context(closing(self._fold(encoder, wait)))
+                fold.settle()
+                thaw(saved[0]["held"], saved[1], (encoder, fold))
+            for block in opened.enter_context(closing(self._blocks(encoder, rest, saved))):
                 if fold is None:
                     wait = self._waited = lateness if lateness >= 0 else self._sniff(block)
                     fold = opened.enter_context(closing(self._fold(encoder, wait, block)))
@@ -246,6 +299,13 @@ class _Run:
             notes.append(f"{fold.sessions.evicted:,} idle sessions were closed early to save memory")
         add_run_ledger(state, encoder.ledger)
         return state
+
+    def _keep(self, header: dict[str, Any], held: object, after: Place | None, notes: list[str]) -> None:
+        """Leave how far the run has come."""
+        assert self.keep is not None
+        arrays: list[Array] = []
+        node = freeze(held, arrays)
+        self.keep.save(header | {"held": node, "after": after, "notes": notes, "told": self.source.told()}, arrays)
 
     def _encoder(self) -> Encoder:
         made = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
@@ -272,13 +332,21 @@ class _Run:
             self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers, numbered=ids
         )  # fmt: skip
 
-    def _blocks(self, encoder: Encoder) -> Generator[Block]:
-        """Encoded blocks in order, the next ones encoded meanwhile."""
-        chunks = self._chunks()
+    def _blocks(
+        self, encoder: Encoder, rest: Callable[[Place], None] | None = None, saved: Saved | None = None
+    ) -> Generator[Block]:
+        """Encoded blocks in order, the next ones encoded meanwhile.
+
+        rest : called where a checkpoint is due and no block has been encoded that was not taken.
+        """
+        chunks = self._chunks(saved)
 
         def one() -> Block | None:
             chunk = next(chunks, None)
-            return None if chunk is None else encoder.encode(chunk, SPARE)
+            if chunk is None:
+                return None
+            self._after = chunk.after
+            return encoder.encode(chunk, SPARE)
 
         lane = self.workers.lane(BLOCKS)
         try:
@@ -286,6 +354,14 @@ class _Run:
             while (block := coming.popleft().result()) is not None:
                 yield block
                 coming.append(lane.give(one))
+                if self.keep is not None and rest is not None and self.keep.due:
+                    while coming or self._after is None:
+                        block = (coming.popleft() if coming else lane.give(one)).result()
+                        if block is None:
+                            return
+                        yield block
+                    rest(self._after)
+                    coming.extend(lane.give(one) for _ in range(AHEAD))
         finally:
             lane.close()
             chunks.close()
@@ -295,34 +371,62 @@ class _Run:
         backward = int(late.count_backward(block["time"][block.lead :], block.ok))
         return 0 if backward == 0 or backward * 16 > block.n else self.plan.lateness_ms
 
-    def _partitioned(self, notes: list[str]) -> State:
-        """Lane P."""
+    def _partitioned(self, notes: list[str], saved: Saved | None = None) -> State:
+        """Lane P, or what is left of it."""
         if self._spool is None:
             give_back()
         self._encoders.clear()
         encoder = self._encoder()
-        with Scratch(self.scratch) as scratch, closing(self._blocks(encoder)) as blocks:
-            lane: Partitioned | None = None
-            for block in blocks:
-                if lane is None:
-                    room = self.room or self.memory.room()
-                    lane = Partitioned(self.plan, encoder, room, scratch, hint=self.source.rows_hint)
-                lane.push(block)
-                if self.memory.short():
-                    lane.spill()
-                self._tell(block.read)
+        lane: Partitioned | None = None
+
+        def begun(scratch: Scratch) -> Partitioned:
+            return Partitioned(self.plan, encoder, self.room or self.memory.room(), scratch, hint=self.source.rows_hint)
+
+        def rest(after: Place | None) -> None:
+            assert lane is not None
+            self._keep({"parted": lane.told()}, (encoder, lane.folds), after, notes)
+
+        def rest_between(now: bool) -> bool:
+            if now:
+                rest(None)
+            return now or (self.keep is not None and self.keep.due)
+
+        with Scratch(self.scratch, None if self.keep is None else self.keep.rows) as scratch:
+            if saved is not None:
+                lane = begun(scratch)
+                lane.retell(saved[0]["parted"])
+                thaw(saved[0]["held"], saved[1], (encoder, lane.folds))
+            if saved is None or saved[0]["after"] is not None:
+                with closing(self._blocks(encoder, rest, saved)) as blocks:
+                    for block in blocks:
+                        if lane is None:
+                            lane = begun(scratch)
+                        lane.push(block)
+                        if self.memory.short():
+                            lane.spill()
+                        self._tell(block.read)
             self.stop_reading()
             self.workers.close()  # parts have threads of their own, and each thread its share of the address space
             give_back()
             if lane is None:
                 state = self._fold(encoder, 0).finish()
             else:
-                state = lane.finish(self.threads, lambda rows: self._tell(min(rows, encoder.ledger.read)))
+                state = lane.finish(
+                    self.threads, lambda rows: self._tell(min(rows, encoder.ledger.read)),
+                    None if self.keep is None else rest_between,
+                )  # fmt: skip
             self._tell(encoder.ledger.read)
             if scratch.bytes:
                 notes.append(f"{shown_size(scratch.bytes)} of rows were put on the disk, in {scratch.folder}")
         add_run_ledger(state, encoder.ledger)
         return state
+
+
+def _promised(violation: Disorder, order: str) -> InputError:
+    return InputError(
+        f"the rows are not in the order that was promised: {violation}", code="HG2240", where="order", value=order,
+        hint="leave --order out, or say --order any",
+    )  # fmt: skip
 
 
 def check_segments(plan: Plan, source: Source) -> None:

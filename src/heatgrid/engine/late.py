@@ -18,6 +18,9 @@ RESOLVED = ("run", "view_row", "dwell", "flags")
 class LateBuffer:
     """lateness : ticks; 0: rows are read as they come (their order is checked by the scan all the same)."""
 
+    of_process = ("_same", "_scratch", "_orders")
+    """Room for one block, of which nothing is asked in the next (engine/frozen.py)."""
+
     def __init__(self, lateness: int) -> None:
         self.lateness = lateness
         self.held: dict[str, Array] = {}

@@ -88,6 +88,9 @@ def key_of(dictionary: pa.Array) -> tuple[object, ...]:
 class NameCodes:
     """The names of one dimension. ``clean`` turns a raw value into its name (page key, kind)."""
 
+    of_process = ("_last",)
+    """What engine/frozen.py leaves out: an address means nothing in another process."""
+
     def __init__(
         self,
         clean: Callable[[str], str] | None = None,
@@ -174,6 +177,8 @@ class NameCodes:
 
 class IdHashes:
     """128-bit hashes of ids: (index by row, lo, hi by index); index -1 is null."""
+
+    of_process = ("_last",)
 
     def __init__(self, column: str = "column") -> None:
         self.column = column

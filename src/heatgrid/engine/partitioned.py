@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,11 @@ class Partitioned:
         self.plan, self.encoder, self.room, self.scratch, self.hint = plan, encoder, room, scratch, hint
         self._top: Scatter | None = None
         self._stop = threading.Event()
+        self.folds: list[Fold] = []
+        self._todo: list[list[int]] | None = None
+        """Groups of parts that no fold has seen; None as long as rows come."""
+        self._sent: tuple[int, int] | None = None
+        """Size and checksum of the scratch file with all rows in it."""
 
     def push(self, block: Block) -> None:
         """The block's arrays may be used again afterwards."""
@@ -61,50 +67,87 @@ class Partitioned:
         if self._top is not None and self._top.held > LEAST_ROWS:
             self._top.spill()
 
-    def finish(self, threads: int, tell: Callable[[int], None]) -> State:
-        """tell : called with rows folded, from this thread; what it raises ends the run."""
-        top = self._top
-        if top is None:
+    def told(self) -> dict[str, Any]:
+        """Where the rows are and which are left to fold, as JSON; they leave the memory for it."""
+        if self._top is not None:
+            self._top.spill()
+        if self._sent is None or self._todo is None:
+            self._sent = self.scratch.sync()
+        top = None if self._top is None else self._top.told()
+        return {"top": top, "todo": self._todo, "folds": len(self.folds), "scratch": self._sent}
+
+    def retell(self, told: dict[str, Any]) -> None:
+        """Go on from what was told; the folds are filled by the caller."""
+        size, crc = self._sent = told["scratch"]
+        self.scratch.go_on(size, crc)
+        if told["top"] is not None:
+            parts, salt = told["top"]["parts"], told["top"]["salt"]
+            self._top = Scatter(parts, salt, self.scratch, room=self.room.rows, batch_rows=self.room.batch_rows)
+            self._top.retell(told["top"])
+        self._todo = told["todo"]
+        self.folds = [self._fold() for _ in range(told["folds"])]
+
+    def finish(self, threads: int, tell: Callable[[int], None], rest: Callable[[bool], bool] | None = None) -> State:
+        """tell : called with rows folded, from this thread; what it raises ends the run.
+
+        rest : asked after each part whether all shall rest for a checkpoint (False), and called when they do (True).
+        """
+        if self._top is not None:
+            self._fold_all(self._top, threads, tell, rest)
+        if not self.folds:
             return self._fold().finish()
-        top.complete()
+        states = deque(fold.finish() for fold in self.folds)
+        while len(states) > 1:
+            states.append(merge(states.popleft(), states.popleft(), same_run=True))
+        return states[0]
+
+    def _fold_all(
+        self, top: Scatter, threads: int, tell: Callable[[int], None], rest: Callable[[bool], bool] | None
+    ) -> None:
+        if rest is None:
+            top.complete()
+        elif self._todo is None:
+            # parts that are folded side by side write to the same file: what lies there by now is what counts
+            self._sent, self._todo = None, top.groups(self.room.leaf_rows)
+            rest(True)
         self.room = Room(
             max((self.room.rows - top.held) // threads, 1), self.room.leaf_rows, self.room.batch_rows, self.room.parts
         )
-        idle: list[Fold] = []
-        folds: list[Fold] = []
+        idle = list(self.folds)
         lock = threading.Lock()
 
         def one(parts: list[int]) -> int:
             with lock:
                 if not idle:
-                    folds.append(self._fold())
-                    idle.append(folds[-1])
+                    self.folds.append(self._fold())
+                    idle.append(self.folds[-1])
                 fold = idle.pop()
             self._parts(fold, top, parts)
             with lock:
                 idle.append(fold)
             return int(top.rows[parts].sum())
 
-        todo = deque(top.groups(self.room.leaf_rows))
-        rows = 0
+        todo = deque(top.groups(self.room.leaf_rows) if self._todo is None else self._todo)
+        rows = top.total - sum(int(top.rows[parts].sum()) for parts in todo)
+        resting = False
         with ThreadPoolExecutor(threads, thread_name_prefix="heatgrid-part") as pool:
             try:
                 busy: set[Future[int]] = set()
                 while todo or busy:
-                    while todo and len(busy) <= threads:
+                    while todo and len(busy) <= threads and not resting:
                         busy.add(pool.submit(one, todo.popleft()))
                     done, busy = wait(busy, return_when=FIRST_COMPLETED)
                     rows += sum(future.result() for future in done)
                     tell(rows)
+                    if rest is not None and (resting := resting or rest(False)) and not busy:
+                        self._todo = list(todo)
+                        resting = not rest(True)
             finally:
                 self._stop.set()
         top.drop()
-        states = deque(fold.finish() for fold in folds)
-        if not states:
-            return self._fold().finish()
-        while len(states) > 1:
-            states.append(merge(states.popleft(), states.popleft(), same_run=True))
-        return states[0]
+        if rest is not None:
+            self._top, self._todo, self._sent = None, [], (0, 0)
+            rest(True)
 
     def _fold(self) -> Fold:
         return Fold(self.plan, self.encoder, lateness=0, max_open=2**31)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -183,6 +184,27 @@ class Scatter:
     def row_bytes(self) -> int:
         """Bytes of a row as a block has it."""
         return full_bytes(self._layout.forms)
+
+    def told(self) -> dict[str, Any]:
+        """Where the rows lie, all of them in the scratch file, as JSON."""
+        layouts: list[Layout] = []
+        pieces = []
+        for part, some in enumerate(self._pieces):
+            for piece in some:
+                if not layouts or layouts[-1] is not piece.layout:
+                    layouts.append(piece.layout)
+                pieces.append([part, len(layouts) - 1, piece.start, piece.rows])
+        return {
+            "parts": self.n_parts, "salt": self.salt, "rows": self.rows.tolist(), "spilled": self.spilled,
+            "layout": self._layout.told(), "layouts": [layout.told() for layout in layouts], "pieces": pieces,
+        }  # fmt: skip
+
+    def retell(self, told: dict[str, Any]) -> None:
+        """Take up what was told of a scatter of as many parts."""
+        self.rows[:], self.spilled, self._layout = told["rows"], told["spilled"], Layout.of(told["layout"])
+        layouts = [Layout.of(one) for one in told["layouts"]]
+        for part, layout, start, rows in told["pieces"]:
+            self._pieces[part].append(_Piece(layouts[layout], start, rows))
 
     def groups(self, most: int) -> list[list[int]]:
         """Parts that have rows, small ones together up to ``most`` rows; the largest first."""

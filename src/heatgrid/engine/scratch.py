@@ -1,7 +1,8 @@
 """The scratch file of a run: rows that memory has no room for, in a file without a name, so that nothing can be left.
 
 The file is open and has no name from the start (O_TMPFILE), or loses it at once: the system frees it however the
-process ends, `kill -9` included. So there is no folder to clean, and nothing stale to find in the next run.
+process ends, `kill -9` included. So there is no folder to clean, and nothing stale to find in the next run. Only a run that
+is to go on when it is started again has one with a name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -22,17 +25,22 @@ _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _NO_NAMELESS = {errno.EISDIR, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOENT}
 _IN_MEMORY = ("tmpfs", "ramfs")
 _ON_DISK = "/var/tmp"
+_PIECE = 8 << 20
 
 
 class Scratch:
     """One file, opened when something is first put; ``put`` and ``get`` may be called from several threads.
 
     folder : where it lies; None: the system's temporary folder, or /var/tmp where that one lies in memory.
+    named : it has this name instead, and stays: a run that is started again reads on.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
-        self.folder = default_folder() if folder is None else folder
+    def __init__(self, folder: str | None = None, named: Path | None = None) -> None:
+        self.folder = str(named.parent) if named is not None else default_folder() if folder is None else folder
+        self.named = named
         self.bytes = 0
+        self.crc = 0
+        """Of a file with a name, as far as one thread put into it."""
         self._fd = -1
         self._lock = threading.Lock()
 
@@ -48,6 +56,8 @@ class Scratch:
             self.bytes += sum(array.nbytes for array in arrays)
         for array in arrays:
             view = array.view(np.uint8).data
+            if self.named is not None:
+                self.crc = crc32(view, self.crc)
             while view:
                 with self._plain_errors():
                     done = os.pwrite(self._fd, view, at)
@@ -67,6 +77,33 @@ class Scratch:
             start += done
             view = view[done:]
         return out
+
+    def sync(self) -> tuple[int, int]:
+        """Push what was put to the disk; its size and checksum."""
+        if self._fd >= 0:
+            with self._plain_errors():
+                os.fsync(self._fd)
+        return self.bytes, self.crc
+
+    def go_on(self, size: int, crc: int) -> None:
+        """Take a file with a name up again as it was when it had so many bytes.
+
+        Raises InputError HG2304 where it does not hold them.
+        """
+        if not size:
+            return
+        found = 0
+        with self._plain_errors():
+            self._fd = os.open(str(self.named), os.O_RDWR | os.O_CLOEXEC)
+            whole = os.fstat(self._fd).st_size >= size
+        for at in range(0, size if whole else 0, _PIECE):
+            found = crc32(self.get(at, min(_PIECE, size - at)).data, found)
+        if not whole or found != crc:
+            raise InputError(
+                "the rows beside the checkpoint are damaged: their checksum does not fit", code="HG2304",
+                where=str(self.named), hint="remove the folder to begin anew",
+            )  # fmt: skip
+        self.bytes, self.crc = size, crc
 
     def expect(self, size: int) -> None:
         """Refuse at once (LimitError HG4303) what cannot end well: so many bytes in all where the disk has less."""
@@ -93,6 +130,8 @@ class Scratch:
 
     def _open(self) -> int:
         with self._plain_errors():
+            if self.named is not None:
+                return os.open(str(self.named), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             nameless = getattr(os, "O_TMPFILE", 0)
             if nameless:
                 try:

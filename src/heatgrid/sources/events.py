@@ -33,7 +33,7 @@ from heatgrid.sources.text import open_text
 from heatgrid.sources.times import PER_SECOND, Times, choose
 from heatgrid.sources.where import Where, compile_where
 from heatgrid.words.errors import InputError, UsageError, shorten
-from heatgrid.words.events import CANONICAL, Chunk
+from heatgrid.words.events import CANONICAL, Chunk, Place
 from heatgrid.words.evidence import Evidence, evidence_of
 from heatgrid.words.plan import Plan
 
@@ -234,12 +234,15 @@ class Events:
             ranges.append(None if first is None or last is None else (first, last))
         return ranges
 
-    def scan(self, columns: Sequence[str], *, threads: int = 1, workers: Workers | None = None) -> Iterator[Chunk]:
+    def scan(
+        self, columns: Sequence[str], *, threads: int = 1, workers: Workers | None = None, start: Place | None = None
+    ) -> Iterator[Chunk]:
         """Chunks of the canonical (or, for segments, own) columns, decoded ahead on ``threads`` of the workers (without
         a run: threads of its own).
 
         Files follow each other in time where their statistics show that they do, else in the order of their paths;
-        ``Chunk.rank`` is the place among the sorted paths in either case.
+        ``Chunk.rank`` is the place among the sorted paths in either case. start : what lies before is not decoded, but
+        for pieces of the very task.
         """
         wanted = {}
         for name in columns:
@@ -260,7 +263,27 @@ class Events:
         self.bad_lines.clear()
         self._notes_of_scan = []
         self.skipped[:] = self._skipped_at_opening
-        return self._chunks(deliver, max(1, threads), workers, self._order())
+        return self._chunks(deliver, max(1, threads), workers, self._order(), start)
+
+    def told(self) -> dict[str, Any]:
+        """See ``words.events.Source``."""
+        return {
+            "lines": self.bad_lines, "notes": self._notes_of_scan, "skipped": self.skipped, "clicks": self.clicks_found
+        }  # fmt: skip
+
+    def retell(self, told: dict[str, Any]) -> None:
+        """See ``words.events.Source``."""
+        self.bad_lines[:], self._notes_of_scan, self.skipped[:] = told["lines"], list(told["notes"]), told["skipped"]
+        self.clicks_found = told["clicks"]
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """All that decides which rows there are and what they say, as JSON."""
+        return {
+            "columns": self.columns, "where": None if self.where is None else self.where.source, "tz": self.tz,
+            "time_unit": self.times.unit, "times": str(self.times), "coerce": self.coerce, "on_error": self.on_error,
+            "refined": str(self.refined), "evidence": self.evidence.as_dict(),
+        }  # fmt: skip
 
     def _type(self, name: str, path: str) -> pa.DataType:
         if name == "time":
@@ -268,20 +291,23 @@ class Events:
         kind = mapping.type_of(self.schema, path)
         return pa.null() if kind is None else kind
 
-    def _chunks(self, deliver: Deliver, threads: int, workers: Workers | None, order: list[int]) -> Iterator[Chunk]:
+    def _chunks(
+        self, deliver: Deliver, threads: int, workers: Workers | None, order: list[int], start: Place | None
+    ) -> Iterator[Chunk]:
         failed: set[int] = set()
         opened: dict[int, Opened] = {}
-        tasks = self._tasks(deliver, threads, order, failed, opened)
+        tasks = self._tasks(deliver, threads, order, failed, opened, start)
         # on one thread what is quick is decoded where it is asked for, and no row group waits in memory
         spare = threads == 1 and self.where is None and all(part.quick for part in self.parts)
         work = ahead(tasks, 0 if spare else threads, workers)
         current = -1
         row = 0
         try:
-            for rank, result in work:
+            for (rank, number), result in work:
+                begins = start if start is not None and (rank, number) == start[:2] else None
                 if rank != current:
                     self._leave(current, failed, opened)
-                    current, row = rank, 0
+                    current, row = rank, start.row if start is not None and rank == start.rank else 0
                 try:
                     pieces = deque(result())
                 except InputError as error:
@@ -292,9 +318,13 @@ class Events:
                 del result
                 if rank in failed:
                     continue
+                at = 0 if begins is None else begins.piece
+                for _ in range(at):
+                    pieces.popleft()
                 while pieces:
                     read = pieces[0].read
-                    yield self._chunk(pieces.popleft(), rank, row)
+                    at += 1
+                    yield self._chunk(pieces.popleft(), Place(rank, number, at, row + read), row)
                     row += read
             self._leave(current, failed, opened)
         finally:
@@ -304,28 +334,33 @@ class Events:
                 one.close()
 
     def _tasks(
-        self, deliver: Deliver, threads: int, order: list[int], failed: set[int], opened: dict[int, Opened]
-    ) -> Generator[tuple[int, Task], None, None]:
-        """The tasks of every part in turn; a part that cannot go on ends with a task that raises why."""
+        self, deliver: Deliver, threads: int, order: list[int], failed: set[int], opened: dict[int, Opened],
+        start: Place | None,
+    ) -> Generator[tuple[tuple[int, int], Task], None, None]:  # fmt: skip
+        """The tasks of every part in turn, each with its number; a part that cannot go on ends with a task that raises
+        why."""
         repeats: dict[str, bool] = {}
-        for rank in order:
+        for rank in order if start is None else order[order.index(start.rank) :]:
+            first = start.task if start is not None and rank == start.rank else 0
+            number = 0
             part = self.parts[rank]
             job = Job(replace(deliver, loose=part.loose), threads, opened.setdefault(rank, Opened()), repeats)
             try:
                 if part.identity is not None:
                     part.identity.check()
-                for task in part.tasks(job):
-                    yield rank, task
+                for number, task in enumerate(part.tasks(job)):
+                    if number >= first:
+                        yield (rank, number), task
                     if rank in failed:
                         break
             except InputError as error:
-                yield rank, partial(_raise, error)
+                yield (rank, number + 1), partial(_raise, error)
 
-    def _chunk(self, piece: Piece, rank: int, row: int) -> Chunk:
+    def _chunk(self, piece: Piece, after: Place, row: int) -> Chunk:
         room = BAD_LINES - len(self.bad_lines)
         if room > 0 and piece.bad_lines:
             self.bad_lines += piece.bad_lines[:room]
-        return Chunk(piece.batch, rank, row, piece.read, piece.rejected)
+        return Chunk(piece.batch, after.rank, row, piece.read, piece.rejected, after if self.replayable else None)
 
     def _leave(self, rank: int, failed: set[int], opened: dict[int, Opened]) -> None:
         """A part is done: its files are closed, and they must be the ones that were opened."""

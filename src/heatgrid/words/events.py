@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,6 +63,15 @@ def kind_of(word: str) -> str:
     return _KIND_OF.get(word.strip().lower(), word)
 
 
+class Place(NamedTuple):
+    """Where a scan stands: before a piece of a task of a part, and so many rows of that part have been read."""
+
+    rank: int
+    task: int
+    piece: int
+    row: int
+
+
 @dataclass
 class Chunk:
     """A piece of input as it leaves a source: canonical names, the where-filter already applied.
@@ -76,6 +85,8 @@ class Chunk:
     row: int
     read: int
     rejected: dict[str, int] = field(default_factory=dict)
+    after: Place | None = None
+    """Where a scan of a source that can be read again goes on behind this chunk."""
 
 
 class Source(Protocol):
@@ -103,6 +114,19 @@ class Source(Protocol):
         """The plan with what only the input can tell (its frame, words for kinds), how it is read, and why in words."""
         ...
 
-    def scan(self, columns: Sequence[str], *, threads: int, workers: Any = None) -> Iterator[Chunk]:
-        """workers : the run's (engine/workers.py), on which to decode ahead, `threads` of them at once."""
+    def scan(
+        self, columns: Sequence[str], *, threads: int, workers: Any = None, start: Place | None = None
+    ) -> Iterator[Chunk]:
+        """workers : the run's (engine/workers.py), on which to decode ahead, `threads` of them at once.
+
+        start : the ``after`` of a chunk of a scan that was alike, of which nothing comes again.
+        """
+        ...
+
+    def told(self) -> dict[str, Any]:
+        """What a scan has said so far (lines and files that are not readable), as JSON."""
+        ...
+
+    def retell(self, told: dict[str, Any]) -> None:
+        """A scan that goes on has said this before."""
         ...
