@@ -173,6 +173,14 @@ AREAS = [
 ]
 
 
+GOALS = (
+    ({"kind": ("input",)},),
+    ({"kind": ("click",), "page": ("/b",)}, {"kind": ("error",)}),
+    ({"page": ("/b",)},),
+    ({"kind": ("click",)},),
+)
+
+
 @st.composite
 def plans(draw, columns) -> dict:
     """A plan as plain fields (``areas`` as dicts) that the columns can serve."""
@@ -196,6 +204,9 @@ def plans(draw, columns) -> dict:
         "kinds": draw(st.sampled_from((None, {"click": ("Checkout", "focus")}))),
         "url_rules": draw(st.booleans()),
     }
+    if draw(st.integers(0, 2)) == 0 and columns & {"session", "user"} and "kind" in columns:
+        plan["maps"] = (*plan["maps"], "goal_clicks")
+        plan["goal"] = draw(st.sampled_from(GOALS))
     if "user" in columns and draw(st.booleans()):
         plan["distinct"] = ("users",)
     if draw(st.integers(0, 9)) == 0 and columns & {"session", "user"}:

@@ -1,4 +1,4 @@
-"""First and last clicks of views beyond what the oracle sees: many views, by hand, refusals, the command line."""
+"""First and last clicks of views, and clicks before a goal, by hand: what no oracle sees, refusals, the CLI."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_refused_with_what_unlocks_them():
     rows = table([(0, "a", "click", "/", 15.0)])
     without = hg.run(rows.drop_columns(["session"]), **PLAN)
     assert "session or user column" in without.refused["first_clicks"]
-    assert any("first and last clicks" in line for line in without.refusals())
+    assert any("first clicks, last clicks are off" in line for line in without.refusals())
     with pytest.raises(UsageError) as caught:
         without.map("last_clicks")
     assert caught.value.code == "HG1511"
@@ -77,6 +77,74 @@ def test_refused_with_what_unlocks_them():
     assert cells(flushed, "clicks") == {1: 1}
     unseen = hg.run(hg.read(rows, evidence={"has": ["boxes"]}), **PLAN)
     assert "views" in unseen.refused["first_clicks"]
+
+
+GOAL = {"maps": ("clicks", "goal_clicks"), "goal": "input:/b", "tables": (), "cell": 10}
+
+
+def test_clicks_before_a_goal_by_hand():
+    rows = [
+        (0, "a", "click", "/", 15.0), (1, "b", "click", "/", 15.0), (2, "a", "input", "/a", None),
+        (3, "a", "input", "/b", None), (4, "a", "click", "/", 25.0), (5, "b", "click", "/b", 35.0),
+        (6, "c", "click", "/", 15.0), (7, "c", "click", "/", 15.0), (8, "c", "input", "/b", None),
+        (9, "c", "click", "/", 45.0), (9, "c", "input", "/b", None),
+    ]  # fmt: skip
+    heat = hg.run(table(rows), **GOAL)
+    assert cells(heat, "goal_clicks", page="/") == {1: 3, 4: 1}
+    assert cells(heat, "goal_clicks", page="/", value="sessions") == {1: 2, 4: 1}
+    assert heat.ledger.measures["goal_clicks"].rows == 4
+    assert heat.map("goal_clicks", page="/").meta["told"] == "clicks of sessions that later reached input:/b"
+    assert "exposure" not in heat.refused, "a goal alone asks for its table, which needs a layout; a map of it does not"
+    itself = hg.run(table(rows), **GOAL | {"goal": "click"})
+    assert cells(itself, "goal_clicks", page="/") == {1: 4}, "a row is not before itself"
+
+
+def test_a_click_before_a_goal_is_drawn_in_the_width_of_its_own_view():
+    """Two tabs of one session: the width of the second is told after click and goal, that of the first never."""
+    rows = [(0, "a", "click", "/", 15.0), (1, "a", "click", "/", 25.0), (2, "a", "input", "/b", None)]
+    rows += [(3, "a", "scroll", "/", None)]
+    told = table(rows).append_column("tab", pa.array(["1", "2", "3", "2"]))
+    told = told.append_column("viewport_w", pa.array([None, None, 1500, 700]))
+    told = told.append_column("count", pa.array([7, 1, 1, 1]))
+    heat = hg.run(told, **GOAL)
+    found = {row["bucket"]: row["events"] for row in heat.layers().to_pylist() if row["layer"] == "goal_clicks"}
+    assert found == {"unknown": 7, "600-1024": 1}
+
+
+@pytest.mark.parametrize("block_rows", [700, 1 << 17])
+def test_more_clicks_before_a_goal_than_any_room(block_rows):
+    n = 9000
+    rows = [(k, f"s{i}", "click", "/", 10.0 * (k + i % 5)) for k in (1, 2) for i in range(n)]
+    rows += [(3, f"s{i}", "input", "/b", None) for i in range(0, n, 2)]
+    rows += [(4, "many", "click", "/", 95.0) for _ in range(20_000)] + [(5, "many", "input", "/b", None)]
+    whole = [run_plan(hg.read(table(rows)), hg.Plan(**GOAL), block_rows=block_rows).state]
+    seconds = (
+        [row for row in rows if row[1] == "many" or int(row[1][1:]) % 3],
+        [row for row in rows if row[1] != "many" and not int(row[1][1:]) % 3],
+    )
+    merged = hg.merge([hg.run(table(some), **GOAL) for some in seconds])
+    for heat in (hg.Heat(whole[0]), merged):
+        found = cells(heat, "goal_clicks", page="/")
+        assert found == {1: 900, 2: 1800, 3: 1800, 4: 1800, 5: 1800, 6: 900, 9: 20_000}
+
+
+def test_a_goal_map_without_a_goal_or_an_order():
+    with pytest.raises(UsageError) as caught:
+        hg.Plan(maps=("goal_clicks",))
+    assert caught.value.code == "HG1109"
+    flushed = hg.run(hg.read(table([(0, "a", "click", "/", 1.0)]), evidence={"time_quality": "flush:5000"}), **GOAL)
+    assert "flush" in flushed.refused["goal_clicks"]
+
+
+def test_a_goal_map_from_the_command_line(tmp_path, capfd):
+    pq.write_table(table([(0, "a", "click", "/", 15.0), (1, "a", "input", "/b", None)]), tmp_path / "rows.parquet")
+    words = ["map", str(tmp_path / "rows.parquet"), "--layer", "goal_clicks"]
+    assert main([*words, "-o", str(tmp_path / "x.csv")]) == 2
+    assert "--goal" in capfd.readouterr().err
+    assert main([*words, "--goal", "input:/b", "--cell", "10", "-o", str(tmp_path / "x.csv")]) == 0
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 2
+    assert main([*words, "--goal", "input:/b", "-o", str(tmp_path / "x.png")]) == 0
+    capfd.readouterr()
 
 
 def test_a_map_of_first_clicks_from_the_command_line(tmp_path, capfd):

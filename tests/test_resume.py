@@ -33,7 +33,7 @@ from heatgrid.words.errors import Cancelled, InputError, UsageError
 
 AREAS = [Area(name, x0, x1, y0, y1) for name, x0, x1, y0, y1 in (("top", 0, 2e3, 0, 200), ("rest", 0, 900, 200, 9e3))]
 EVERYTHING = hg.Plan(
-    maps=("clicks", "moves", "first_clicks"), by=("device", "country"), every="day", distinct=("users",),
+    maps=("clicks", "moves", "first_clicks", "goal_clicks"), by=("device", "country"), every="day", distinct=("users",),
     transitions=("pages", "features"), paths=("pages",), funnel=("pageview:/", "pageview:/projects", "click"),
     retention="day", friction=("rage", "error", "quick_back", "thrash", "dead:posthog"), scroll=True,
     posthog_cells=True, layout=AREAS, goal="pageview:/checkout",

@@ -32,7 +32,7 @@ from heatgrid.outputs.text import duration
 from heatgrid.states.state import Maps, State
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.ledger import Ledger, Points
-from heatgrid.words.plan import BUCKETS, LAYERS, PICKED, Plan
+from heatgrid.words.plan import BUCKETS, GOAL_LAYER, LAYERS, PICKED, Plan
 
 ADDITIVE = ("events", "clicks", "dwell_ms")
 VALUES = (*ADDITIVE, "sessions", "users")
@@ -141,7 +141,8 @@ class Heat:
             out.append(f"sessions, views, dwell and visits are off: they need {finish.UNLOCK}")
         journeys = [name for name in ("transitions", "paths", "funnel") if getattr(self.plan, name)]
         if self.state.session_ids is None and set(PICKED) & set(self.plan.maps):
-            out.append(f"first and last clicks of views are off: they need {finish.UNLOCK}")
+            layers = ", ".join(layer for layer in PICKED if layer in self.plan.maps)
+            out.append(f"{layers.replace('_', ' ')} are off: they need {finish.UNLOCK}")
         if self.state.session_ids is None and journeys:
             out.append(f"{', '.join(journeys)} are off: they need {finish.UNLOCK}")
         if "features" in self.plan.tables and "feature" not in has and not self.plan.area_list:
@@ -471,8 +472,8 @@ class Heat:
     ) -> Grid:
         """One map as a grid.
 
-        layer : "clicks", "moves", "first_clicks", "last_clicks" (of each view), or a friction rule of the plan
-            ("rage:posthog"): the clicks that it flagged.
+        layer : "clicks", "moves", "first_clicks", "last_clicks" (of each view), "goal_clicks" (of sessions that
+            later reach the goal), or a friction rule of the plan ("rage:posthog"): the clicks that it flagged.
         page : may be left out where there is one. bucket : the width bucket; None: the one with the most events.
         where : {segment column: value}; period : its label; both need a plan that splits by them.
         value : "events", or "sessions" (distinct, each counted once a cell).
@@ -555,6 +556,8 @@ class Heat:
     def _told(self, layer: str) -> str | None:
         """What a layer is called where its rows are not what its name says."""
         told = refuse.evidence(self.state)
+        if layer == GOAL_LAYER:
+            return "clicks of sessions that later reached " + " or ".join(step.name for step in self.plan.goal_steps)
         return f"pointer rests >= {told.moves_ms:,} ms" if layer == "moves" and told.moves == "rest" else None
 
     def _pick(self, maps: Maps, rows: Any, dim: str, wanted: str | None, layer: str) -> tuple[Any, str]:

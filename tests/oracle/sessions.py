@@ -19,7 +19,7 @@ PLAN = {
     "maps": ("clicks",), "cell": 8, "extent": None, "frame": "page", "by": (), "every": None, "tz": "UTC",
     "areas": None, "tables": ("features", "pages"), "distinct": (), "idle_ms": 30_000, "session_gap": None,
     "lateness_ms": 60_000, "dedupe": None, "min_sessions": 0, "moves_sessions": False, "kinds": None,
-    "url_rules": True, "time_range": (2000, 2101),
+    "url_rules": True, "time_range": (2000, 2101), "goal": (),
 }  # fmt: skip
 CANVAS = (0.0, 16_384.0, 0.0, 262_144.0)
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -491,7 +491,22 @@ def layers_of(result, event) -> list[str]:
         return [layer]
     clicks = [other for other in event["view"]["events"] if other["kind"] == "click"]
     ends = (("first_clicks", clicks[0]), ("last_clicks", clicks[-1]))
-    return [layer, *(name for name, end in ends if end is event)]
+    reaches = ["goal_clicks"] if id(event) in before_goals(result) else []
+    return [layer, *(name for name, end in ends if end is event), *reaches]
+
+
+def before_goals(result) -> set:
+    """Events (by id) after which their session reaches a goal: a row of which one of the steps holds."""
+    if "before_goals" not in result:
+        found, reached = set(), set()
+        for event in reversed(result["events"]):  # those of a session stand in its order
+            if event["session"] in reached:
+                found.add(id(event))
+            values = {"kind": event["kind"], "page": event["page_key"], "feature": event["feature"]}
+            if any(all(values[name] in wanted for name, wanted in goal.items()) for goal in result["plan"]["goal"]):
+                reached.add(event["session"])
+        result["before_goals"] = found
+    return result["before_goals"]
 
 
 def layer_of(event) -> str | None:

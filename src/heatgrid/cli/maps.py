@@ -26,7 +26,12 @@ SCALES = ("log", "linear", "eq")
 class Which:
     """Which of the maps of a run."""
 
-    layer: str = opt("--layer", "NAME", "clicks, moves, or a friction rule (rage:posthog) [clicks].", "clicks")
+    layer: str = opt(
+        "--layer",
+        "NAME",
+        "clicks, moves, first_clicks, last_clicks, goal_clicks, or a friction rule (rage:posthog) [clicks].",
+        "clicks",
+    )
     page: str | None = opt("--page", "PAGE", "Whose map [the busiest page].")
     bucket: str | None = opt("--bucket", "WIDTHS", "0-600, 600-1024, 1024-1440, 1440+ or unknown [the busiest].")
     fixed: bool = opt("--fixed", "", "The layer of sticky targets, in window px.", False)

@@ -64,7 +64,9 @@ class Reading:
 class Counting:
     """The plan: what is counted."""
 
-    maps: list[str] = opt("--maps", "LAYER,...", "Layers to map: clicks, moves.", list)
+    maps: list[str] = opt(
+        "--maps", "LAYER,...", "Layers to map: clicks, moves, first_clicks, last_clicks, goal_clicks.", list
+    )
     by: list[str] = opt("--by", "COLUMN,...", "Segments: any columns, what occurs of them, and totals.", list)
     every: str | None = opt("--every", "PERIOD", "hour, day, week or month, in --tz.")
     cell: str | None = opt("--cell", "PX", "Edge of a cell: 8, or 8x16 [8].")

@@ -17,6 +17,7 @@ from heatgrid.engine.lines import lines_of
 from heatgrid.engine.measures.exposure import ACTS, Exposure
 from heatgrid.engine.measures.friction import Friction
 from heatgrid.engine.measures.funnel import Funnel
+from heatgrid.engine.measures.goals import GoalClicks
 from heatgrid.engine.measures.journeys import Journeys
 from heatgrid.engine.measures.layout import BOX, Layout
 from heatgrid.engine.measures.maps import MapMeasure
@@ -32,7 +33,7 @@ from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, NONE, WAKING
 from heatgrid.words.friction import missing
 from heatgrid.words.ledger import Ledger
-from heatgrid.words.plan import JOURNEYS, LAYERS, PICKED, Plan
+from heatgrid.words.plan import GOAL_LAYER, JOURNEYS, LAYERS, OF_VIEWS, Plan
 
 DEFAULT_GAP = 30 * 60 * 1000
 GROUPINGS = ((), ("segment",), ("period",), ("segment", "period"))
@@ -129,10 +130,15 @@ class Fold:
         touch = self.encoder.touch_code
         return [MapMeasure(self.plan, extra, self.sessions is not None, touch) for extra in chosen]
 
-    def _picked(self) -> list[Picked]:
-        if not set(PICKED) & set(self.plan.maps) or not self.encoder.has_points or self.sessions is None:
+    def _picked(self) -> list[Picked | GoalClicks]:
+        if not self.encoder.has_points or self.sessions is None:
             return []
-        return [Picked(self.plan, self._groupings(), self.encoder.kinds.code("click"))]
+        click, found = self.encoder.kinds.code("click"), list[Picked | GoalClicks]()
+        if set(OF_VIEWS) & set(self.plan.maps):
+            found.append(Picked(self.plan, self._groupings(), click))
+        if GOAL_LAYER in self.plan.maps:
+            found.append(GoalClicks(self.plan, self._groupings(), click, self.encoder.goal_codes))
+        return found
 
     def _scrolls(self) -> list[Scroll]:
         """Whole, and split by all that the plan names, as the maps."""

@@ -6,7 +6,7 @@ from heatgrid.states.state import State
 from heatgrid.words.errors import UsageError
 from heatgrid.words.evidence import Evidence, evidence_of
 from heatgrid.words.friction import Follow, Marked, Rule, Thrash
-from heatgrid.words.plan import PICKED
+from heatgrid.words.plan import OF_VIEWS, PICKED
 
 TIMED = ("dwell_ms", "visits", "open_visits")
 """Columns of tables that need the time of each row."""
@@ -71,7 +71,7 @@ def refused(state: State) -> dict[str, str]:
     if views and "pages" in plan.tables:
         out["views"] = views
     if views is not None:
-        out |= {layer: views for layer in PICKED if layer in plan.maps}
+        out |= {layer: views for layer in OF_VIEWS if layer in plan.maps}
     if plan.scroll and (none := unheld(state, "scroll", "viewport", "views")):
         out["scroll"] = out["attention"] = none
     if plan.exposure and (dark := why or unheld(state, "scroll", "viewport", "views") or _pinged(state)):

@@ -1,8 +1,8 @@
 """The scratch file of a run: rows that memory has no room for, in a file without a name, so that nothing can be left.
 
 The file is open and has no name from the start (O_TMPFILE), or loses it at once: the system frees it however the
-process ends, `kill -9` included. So there is no folder to clean, and nothing stale to find in the next run. Only a run that
-is to go on when it is started again has one with a name.
+process ends, `kill -9` included. So there is no folder to clean, and nothing stale to find in the next run. Only
+a run that is to go on when it is started again has one with a name.
 """
 
 from __future__ import annotations

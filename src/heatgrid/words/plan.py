@@ -20,8 +20,10 @@ from heatgrid.words.pages import patterns_of as page_patterns
 
 METRICS_VERSION = 1
 LAYERS = ("clicks", "moves")
-PICKED = ("first_clicks", "last_clicks")
-"""Maps of some of the clicks: of each view the first, or the last."""
+OF_VIEWS = ("first_clicks", "last_clicks")
+GOAL_LAYER = "goal_clicks"
+PICKED = (*OF_VIEWS, GOAL_LAYER)
+"""Maps of some of the clicks: of each view the first, or the last; those of sessions that later reach the goal."""
 TABLES = ("features", "pages")
 PERIODS = ("hour", "day", "week", "month")
 FRAMES = ("auto", "page", "viewport")
@@ -45,7 +47,8 @@ class Plan:
 
     Parameters
     ----------
-    maps : layers to draw, of ``clicks``, ``moves``, ``first_clicks`` and ``last_clicks`` (of each view).
+    maps : layers to draw, of ``clicks``, ``moves``, ``first_clicks`` and ``last_clicks`` (of each view), and
+        ``goal_clicks`` (of sessions that later reach the goal).
     cell : edge of a cell in px (a number, or (width, height)).
     extent : (x0, x1, y0, y1) in px; ``None``: the canvas, 16,384 x 262,144 px from the page's corner.
     frame : ``page`` (x, y are document px), ``viewport`` (window px: scroll_y is added to y), or ``auto``: what names
@@ -86,7 +89,8 @@ class Plan:
         sequence of ``Area``, the layout that was gathered, with which ``exposure`` goes.
     exposure : which features came into the window and for how long, and what became of it (clicks, hover, intervals),
         by page and feature. Needs a layout known before the pass: ``layout``, else ``areas``.
-    goal : steps as of a funnel; the table of exposure says how many sessions reached one of them later.
+    goal : steps as of a funnel; the table of exposure says how many sessions reached one of them later (it goes with
+        the goal, but for one of ``goal_clicks`` without a layout).
     exclude_users : users to leave out, by name or pattern (``*@example.com``), or files of such lines.
     keep_bots : rows of known bots (by a column of agents) and of automated browsers (webdriver) are counted too.
     band : px of a band, whole: curves are counted at the first px of each.
@@ -153,7 +157,12 @@ class Plan:
         object.__setattr__(self, "goal", load_funnel(self.goal))
         if not isinstance(self.layout, bool):
             object.__setattr__(self, "layout", load_areas(self.layout) or False)
-        if self.goal or isinstance(self.layout, tuple):
+        if GOAL_LAYER in self.maps and not self.goal:
+            raise UsageError(
+                "a map of clicks before the goal needs a goal", code="HG1109", where="goal", value=GOAL_LAYER,
+                expected="a step as of a funnel", hint="--goal pageview:/checkout, goal='pageview:/checkout'",
+            )  # fmt: skip
+        if (self.goal and (GOAL_LAYER not in self.maps or self.area_list)) or isinstance(self.layout, tuple):
             object.__setattr__(self, "exposure", True)
         object.__setattr__(self, "kinds", {k: _names(v) for k, v in sorted((self.kinds or {}).items())})
         object.__setattr__(self, "cell", _cell(self.cell))

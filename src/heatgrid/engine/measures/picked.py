@@ -11,11 +11,15 @@ from heatgrid.engine.block import DTYPES, Array, Block, absent
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.states.state import Maps
 from heatgrid.words.ledger import Points
-from heatgrid.words.plan import PICKED, Plan
+from heatgrid.words.plan import OF_VIEWS, Plan
 
 OUT_ROWS = 8192
 LAYER_OF_KIND = np.zeros(1, np.int32)
 """All rows that the maps see are clicks."""
+FIELDS = {
+    "slot": picked.SLOT, "run": picked.RUN, "page": picked.PAGE, "segment": picked.SEGMENT, "period": picked.PERIOD,
+    "bucket": picked.BUCKET, "fixed": picked.FIXED, "width": picked.WIDTH,
+}  # fmt: skip
 
 
 class Picked:
@@ -27,7 +31,7 @@ class Picked:
         drawn = dict.fromkeys((groupings[0], groupings[-1]))
         clicks = replace(plan, maps=("clicks",))
         self.layers = {
-            layer: [MapMeasure(clicks, extra, True, -1) for extra in drawn] for layer in PICKED if layer in plan.maps
+            layer: [MapMeasure(clicks, extra, True, -1) for extra in drawn] for layer in OF_VIEWS if layer in plan.maps
         }
         self._kept = np.zeros((2, 0, picked.FIELDS), np.int64)
         self._out = np.empty((2, OUT_ROWS, picked.FIELDS), np.int64)
@@ -68,9 +72,9 @@ class Picked:
             maps.close(slots, runs, views, view_sessions)
 
     def _draw(self) -> None:
-        for which, layer in enumerate(PICKED):
+        for which, layer in enumerate(OF_VIEWS):
             n = int(self._n[which])
-            block, order = _as_block(self._out[which, :n]), np.arange(n, dtype=np.int32)
+            block, order = as_block(self._out[which, :n], FIELDS, picked.X, picked.Y), np.arange(n, dtype=np.int32)
             for maps in self.layers.get(layer, []) if n else []:
                 maps.fold(block, order, n, LAYER_OF_KIND)
         self._n[:] = 0
@@ -82,17 +86,13 @@ class Picked:
         return {"|".join((layer, *m.extra)): m.maps(dims, decode) for layer, some in self.layers.items() for m in some}
 
 
-def _as_block(rows: Array) -> Block:
+def as_block(rows: Array, fields: dict[str, int], x: int, y: int) -> Block:
+    """Kept clicks as a block; fields : where each column lies in a row of them, x and y as the bits of floats."""
     n = len(rows)
-    fields = {
-        "slot": picked.SLOT, "run": picked.RUN, "page": picked.PAGE, "segment": picked.SEGMENT,
-        "period": picked.PERIOD, "bucket": picked.BUCKET, "fixed": picked.FIXED,
-        "width": picked.WIDTH,
-    }  # fmt: skip
     columns = {name: absent(name) for name in DTYPES}
     columns |= {name: rows[:, field].astype(DTYPES[name]) for name, field in fields.items()}
     columns |= {name: np.zeros(n, DTYPES[name]) for name in ("kind", "flags")}
-    for name, field in (("x", picked.X), ("y", picked.Y)):
+    for name, field in (("x", x), ("y", y)):
         columns[name] = np.ascontiguousarray(rows[:, field]).view(np.float64)
     nothing = np.zeros(1, np.int64)
     return Block(n, 0, columns, np.ones(n, np.uint8), np.zeros(n, np.int32), nothing, nothing)
