@@ -24,6 +24,7 @@ from heatgrid.cli.app import COMMANDS
 from heatgrid.cli.progress import Bar
 from heatgrid.cli.work import judge
 from heatgrid.demo.generate import write
+from heatgrid.engine.findings import TITLES
 from heatgrid.words.errors import LimitError, QualityError
 from heatgrid.words.ledger import Ledger
 
@@ -502,7 +503,7 @@ def test_the_report_and_its_summary(run: Run, dump: str, tmp_path: Path) -> None
     assert len(lines) <= summary.MOST
     assert f"{ROWS:,} rows read = " in lines[0]
     assert lines[-1] == f"wrote {tmp_path / 'r' / 'index.html'}"
-    assert any(line.startswith("most time: ") for line in lines)
+    assert sum(line.startswith(tuple(TITLES.values())) for line in lines) == 3
     assert any(line.startswith("off: distinct users (--distinct users)") and "--by" not in line for line in lines)
     told = json.loads(run("report", dump, "-o", tmp_path / "r", "--json").out)
     assert told["path"] == str(tmp_path / "r" / "index.html")

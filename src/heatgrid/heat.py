@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatgrid.engine import (
+    findings,
     finish,
     finish_exposure,
     finish_journeys,
@@ -24,6 +25,7 @@ from heatgrid.engine import (
     refuse,
 )
 from heatgrid.engine.dense import dense, withheld_events
+from heatgrid.engine.findings import Found
 from heatgrid.engine.finish_funnel import drop_offs_table, funnel_table
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -31,6 +33,7 @@ from heatgrid.outputs.matrix import Matrix
 from heatgrid.outputs.text import duration
 from heatgrid.states.state import Maps, State
 from heatgrid.words.errors import UsageError, nearest
+from heatgrid.words.events import RICH
 from heatgrid.words.ledger import Ledger, Points
 from heatgrid.words.plan import BUCKETS, GOAL_LAYER, LAYERS, PICKED, Plan
 
@@ -53,6 +56,8 @@ class Heat:
     def ledger(self) -> Ledger:
         """Rows of the run, and points of each layer; those in cells below min_sessions stand under withheld."""
         ledger = copy.deepcopy(self.state.ledger)
+        for name in friction.refused(self.state):
+            ledger.measures.pop(name, None)
         for name, points in ledger.measures.items():
             points.withheld = withheld_events(self.state, name)
             points.used -= points.withheld
@@ -452,6 +457,48 @@ class Heat:
     def retention(self) -> pa.Table:
         """Users that came back: cohort, after (days or weeks), users, returned, rate. Errors: UsageError HG1508."""
         return finish_journeys.retention_table(self.state)
+
+    # ---- findings
+
+    @cached_property
+    def findings(self) -> pa.Table:
+        """What is worth a look, the most telling first: kind (friction, nowhere, unused, drop_off, top, underused,
+        attention), page, feature, rule, k of n units with rate, low and high (95 %), what it is compared with, and a
+        sentence. None is from fewer than 30 units; where there is none the schema's metadata says why, as ``note``.
+        """
+        found = self._found()
+        rows = findings.findings(found)
+        return findings.as_table(rows, findings.note(found, rows))
+
+    def _found(self) -> Found:
+        """The tables of this result that findings come from."""
+        state, plan, about = self.state, self.plan, self.summary
+        if state.session_ids is None:
+            return Found()
+        users = about["users"] if "features" in plan.tables and about["users"] else None
+        off = about["refused"]
+        named = "features" in plan.tables and "features" not in off
+        journeys = bool(plan.transitions) and "pages" in plan.transitions and "transitions" not in off
+        seen = plan.exposure and "exposure" not in off
+        return Found(
+            units=users or state.totals["sessions"],
+            unit="users" if users else "sessions",
+            features=self.features.to_pylist() if named else (),
+            pages=self.pages.to_pylist() if "pages" in plan.tables else (),
+            friction=self.friction.to_pylist() if plan.friction else (),
+            transitions=self.transitions_of("pages").to_pylist() if journeys else (),
+            funnel=self.funnel.to_pylist() if plan.funnel_steps and "funnel" not in off else (),
+            exposure=self.exposure.to_pylist() if seen else (),
+            declared=[*((area.name, area.page) for area in (*plan.area_list, *plan.known_layout)), *self._laid_out()],
+            timed=bool(RICH & set(about["kinds"])) and not refuse.untimed(state),
+            clicks="click" in about["kinds"],
+        )  # fmt: skip
+
+    def _laid_out(self) -> list[tuple[str, str]]:
+        """(feature, page) of a gathered layout."""
+        if not self.plan.gathers or finish_layout.missing(self.state):
+            return []
+        return sorted(set(zip(*(self.layout[name].to_pylist() for name in ("name", "page")), strict=True)))
 
     # ---- maps
 

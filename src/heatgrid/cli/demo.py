@@ -10,7 +10,7 @@ from heatgrid.cli import summary
 from heatgrid.cli.doctor import say_if_first
 from heatgrid.cli.options import Common, Counting, Reading, Running, opt
 from heatgrid.cli.progress import Bar
-from heatgrid.cli.report import LAYERS, PERIOD
+from heatgrid.cli.report import JOURNEYS, LAYERS, PERIOD, RULES
 from heatgrid.cli.text import clean, say
 from heatgrid.cli.work import check_place, heat_of
 from heatgrid.words.errors import UsageError
@@ -38,6 +38,7 @@ def demo(*, dump: Dump, common: Common) -> None:
         )  # fmt: skip
     say_if_first(common.quiet)
     from heatgrid.demo.generate import write
+    from heatgrid.demo.site import areas
 
     os.makedirs(dump.out, exist_ok=True)
     check_place(os.path.join(dump.out, REPORT), folder=True)
@@ -48,7 +49,10 @@ def demo(*, dump: Dump, common: Common) -> None:
     if not common.quiet:
         say(f"made {dump.rows:,} events in {time.monotonic() - started:.1f} s: {clean(path)}")
         say("planted: " + ", ".join(planted(counts)))
-    heat = heat_of([path], Reading(), Counting(), Running(), common, maps=LAYERS, every=PERIOD, scroll=True)
+    heat = heat_of(
+        [path], Reading(), Counting(), Running(), common, maps=LAYERS, every=PERIOD, transitions=JOURNEYS, scroll=True,
+        friction=RULES, layout=areas(),
+    )  # fmt: skip
     index = heat.report(os.path.join(dump.out, REPORT))
     if common.json:
         summary.as_json("demo", heat, events=path, path=str(index), planted=counts)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running, opt
 from heatgrid.cli.values import names
-from heatgrid.cli.work import check_place, heat_of, need
+from heatgrid.cli.work import check_place, heat_of, need, rules_of
 
 LAYERS = ("clicks", "moves")
 PERIOD = "week"
 JOURNEYS = ("pages",)
+RULES = ("rage", "dead", "error", "quick_back")
+"""Friction of a report without --rule: findings need it; what the source cannot serve is named with what would."""
 
 
 @dataclass(kw_only=True)
@@ -41,6 +43,8 @@ def report(
         every=counting.every or PERIOD,
         transitions=names(counting.transitions) or JOURNEYS,
         scroll=True,
+        friction=rules_of(counting) or RULES,
+        layout=counting.layout or True,
         exposure=counting.exposure or counting.areas is not None,
     )
     index = heat.report(out, screens=folder.screens)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from heatgrid.heat import Heat
 
-MOST = 15
+MOST, FINDINGS = 15, 3
 _MAPPED = re.compile(r"^\w+ = .+ \(.+\)(, not .+)?$")
 JSON_VERSION = 1
 
 
 def lines(heat: Heat, wrote: str | None) -> list[str]:
-    """Ledger, size, period, how it was read, three telling rows, what is off, where the result is."""
+    """Ledger, size, period, how it was read, three findings, what is off, where the result is."""
     about = heat.summary
     head = heat.ledger.lines()
     size = _size(about)
@@ -90,8 +90,14 @@ def _how(heat: Heat) -> list[str]:
 
 
 def telling(heat: Heat) -> list[str]:
-    """The feature with the most time, the one with the most clicks, the page with the most events."""
-    out = []
+    """Three findings; without one, why there is none, the feature with the most time and that with the most clicks."""
+    from heatgrid.engine.findings import sentence
+
+    found = [sentence(row) for row in heat.findings.slice(0, FINDINGS).to_pylist()]
+    if found:
+        return found
+    note = (heat.findings.schema.metadata or {}).get(b"note")
+    out = [note.decode()] if note else []
     if "features" in heat.plan.tables:
         features = _named(heat.features, "feature")
         most = max(features, key=lambda row: (row.get("dwell_ms") or 0, row["feature"]), default=None)
@@ -101,11 +107,6 @@ def telling(heat: Heat) -> list[str]:
         most = max(features, key=lambda row: (row.get("clicks") or 0, row["feature"]), default=None)
         if most and most.get("clicks"):
             out.append(f"most clicks: {most['feature']}, {most['clicks']:,}")
-    if "pages" in heat.plan.tables:
-        pages = _named(heat.pages, "page")
-        most = max(pages, key=lambda row: (row.get("events") or 0, row["page"]), default=None)
-        if most and len(pages) > 1:
-            out.append(f"busiest page: {most['page']}, {most['events']:,} events, {most.get('views') or 0:,} views")
     return out
 
 

@@ -12,6 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from heatgrid.words.areas import Area
+from heatgrid.words.plan import BUCKET_EDGES
+
 KINDS = ("pageview", "click", "move", "scroll", "resize", "input", "hidden", "visible", "error")
 PLANS = ("free", "team", "business")
 DEVICES = ("desktop", "tablet", "phone")
@@ -143,6 +146,18 @@ def boxes() -> npt.NDArray[np.float32]:
                 y0 = min(below + top * (height - below), height - tall - 4)
                 found[p, b, k] = left * width, (left + share) * width, y0, y0 + tall
     return found
+
+
+def areas() -> tuple[Area, ...]:
+    """What the product declares: every feature's box on its page, by the widths of windows."""
+    edges = (None, *BUCKET_EDGES, None)
+    names = declared_features()
+    return tuple(
+        Area(names[feature], x0, x1, y0, y1, page.path, edges[b], edges[b + 1])
+        for page, by_bucket, features in zip(pages(), np.rint(boxes()).tolist(), features_of().tolist(), strict=True)
+        for b, of_page in enumerate(by_bucket)
+        for feature, (x0, x1, y0, y1) in zip(features, of_page, strict=True)
+    )
 
 
 def features_of() -> npt.NDArray[np.int16]:

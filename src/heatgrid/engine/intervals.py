@@ -11,10 +11,10 @@ FEW, LOW = 30, 100
 """Below so many units k/n alone; below so many a rate is marked low."""
 
 
-def wilson(rate: float, n: float) -> tuple[float, float]:
+def wilson(rate: float, n: float, z: float = Z) -> tuple[float, float]:
     """Least and most of a rate seen on n units (n > 0)."""
-    middle = (rate + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z * math.sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
+    middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # at 0 and 1 an end is the rate itself, but for rounding
     return max(0.0, min(rate, middle - half)), min(1.0, max(rate, middle + half))
 

@@ -53,6 +53,8 @@ class Result(Protocol):
     @property
     def friction(self) -> pa.Table: ...
     @property
+    def findings(self) -> pa.Table: ...
+    @property
     def scroll(self) -> pa.Table: ...
     @property
     def exposure(self) -> pa.Table: ...
@@ -96,6 +98,7 @@ class Content:
     features: pa.Table | None
     pages: pa.Table | None
     notes: list[str]
+    findings: pa.Table | None = None
     funnel: pa.Table | None = None
     rules: pa.Table | None = None
     friction: pa.Table | None = None
@@ -141,6 +144,7 @@ def write_report(
             features=heat.features if "features" in heat.plan.tables else None,
             pages=heat.pages if "pages" in heat.plan.tables else None,
             notes=_off(heat.plan, heat.summary),
+            findings=heat.findings,
             funnel=heat.funnel if heat.plan.funnel_steps and _counts(heat, "funnel") else None,
             rules=heat.rules if heat.plan.friction else None,
             friction=heat.friction if heat.plan.friction else None,
@@ -307,6 +311,7 @@ def _facts(content: Content) -> dict[str, object]:
         "summary": content.summary,
         "ledger": content.ledger.as_dict(),
         "plan": content.plan.as_dict(),
+        "findings": content.findings.to_pylist() if content.findings is not None else [],
         "maps": [{"file": card.file, "used": card.grid.used, **card.grid.meta} for card in content.maps],
         "maps_in_all": content.maps_in_all,
     }

@@ -21,13 +21,12 @@ from heatgrid.outputs.report_parts import (
     text,
     usage_section,
 )
+from heatgrid.words.events import RICH
 
 if TYPE_CHECKING:
     from heatgrid.outputs.report import Content
     from heatgrid.words.ledger import Ledger
 
-RICH = {"move", "rest", "scroll", "input", "hidden", "visible", "focus", "blur"}
-"""Kinds that tell of use between clicks; a log without them only has the time until the next event."""
 DEFINITIONS = (
     ("session", "one id of the session column; without one, a user's events without a gap of 30 min"),
     ("time", "from each event to the next of its session and tab, at most the idle limit; it goes to the first one's "

@@ -31,6 +31,9 @@ KINDS = (
     "hidden", "visible", "error", "exposure", "custom",
 )  # fmt: skip
 
+RICH = frozenset(("move", "rest", "scroll", "input", "hidden", "visible", "focus", "blur"))
+"""Kinds that tell of use between clicks; a log without them only has the time until the next event."""
+
 WAKING = frozenset(("visible", "pageview", "click", "move", "scroll", "input"))
 """Kinds that end a `hidden` stretch."""
 

@@ -1,0 +1,193 @@
+"""Findings: their rules against intervals solved another way, and what was planted in the demo dump."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from statistics import NormalDist, median
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import heatgrid as hg
+from heatgrid.demo import site
+from heatgrid.demo.generate import generate
+from heatgrid.engine.findings import TITLES, Found, findings, more_needed, note, sentence
+
+PLAN = hg.Plan(
+    maps=("clicks",), every="week", transitions=("pages",), friction=("rage", "dead", "error", "quick_back"),
+    layout=site.areas(),
+)  # fmt: skip
+
+
+def ends(k: int, n: int, tests: int = 1) -> tuple[float, float]:
+    """Wilson's interval as the rates p that k of n does not refute: (k/n - p)^2 = z^2 p (1 - p) / n, by bisection."""
+    z = NormalDist().inv_cdf(1 - 0.025 / tests)
+
+    def refuted(p: float) -> bool:
+        return (k / n - p) ** 2 * n > z * z * p * (1 - p)
+
+    def edge(inside: float, outside: float) -> float:
+        for _ in range(100):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if refuted(middle) else (middle, outside)
+        return inside
+
+    return (0.0 if k == 0 else edge(k / n, 0.0)), (1.0 if k == n else edge(k / n, 1.0))
+
+
+def feature(name: str, sessions: int, clicks: int, dwell_ms: int = 0) -> dict[str, Any]:
+    return {"feature": name, "sessions": sessions, "clicks": clicks, "dwell_ms": dwell_ms}
+
+
+def flagged(page: str, name: str, sessions: int, rule: str = "rage:posthog", considered: int = 999) -> dict[str, Any]:
+    return {
+        "rule": rule, "page": page, "feature": name, "flagged": 2 * sessions, "sessions": sessions,
+        "considered": considered, "excess": 0,
+    }  # fmt: skip
+
+
+SHOP = Found(
+    units=1000,
+    features=[
+        feature("buy", 600, 700), feature("search", 400, 500), feature("filter", 300, 310), feature("old", 50, 0),
+        feature("read", 200, 12, 9_000_000), feature("(none)", 900, 400),
+    ],
+    pages=[{"page": "/", "sessions": 800}, {"page": "/cart", "sessions": 500}, {"page": "/rare", "sessions": 20}],
+    friction=[flagged("/cart", "buy", 90), flagged("/", "search", 4), flagged("/", "buy", 3),
+              flagged("/rare", "buy", 20)],
+    transitions=[{"from": "/", "to": "(exit)", "count": 300}, {"from": "/cart", "to": "(exit)", "count": 400},
+                 {"from": "/", "to": "/cart", "count": 500}],
+)  # fmt: skip
+
+
+def told(found: Found) -> dict[str, dict[str, Any]]:
+    rows = findings(found)
+    assert len({row["kind"] for row in rows[:4]}) == min(4, len({row["kind"] for row in rows})), "kinds take turns"
+    return {row["kind"]: row for row in reversed(rows)}
+
+
+def test_each_kind_names_the_right_one_with_its_interval() -> None:
+    rows = told(SHOP)
+    assert {kind: (row["page"], row["feature"], row["k"], row["n"]) for kind, row in rows.items()} == {
+        "friction": ("/cart", "buy", 90, 500), "unused": (None, "old", 0, 50), "drop_off": ("/cart", None, 400, 500),
+        "top": (None, "buy", 600, 1000), "attention": (None, "read", 12, 200),
+    }  # fmt: skip
+    for row in rows.values():
+        low, high = ends(row["k"], row["n"])
+        assert math.isclose(row["low"], low, abs_tol=1e-9)
+        assert math.isclose(row["high"], high, abs_tol=1e-9)
+    assert rows["friction"]["compared_rate"] == (4 + 3 + 20) / (800 + 800 + 20)
+    assert rows["drop_off"]["compared_rate"] == 300 / 820
+    assert rows["top"]["compared_rate"] == 0.4
+    usual = median([700 / 600, 500 / 400, 310 / 300, 12 / 200])
+    assert rows["unused"]["compared_rate"] == min(1.0, usual)
+    assert rows["unused"]["small"] == "low"
+
+
+@pytest.mark.parametrize("n", [29, 30, 31])
+def test_none_is_from_fewer_than_30_units(n: int) -> None:
+    shop = replace(
+        SHOP, units=n, friction=[flagged("/", "a", n - 2), flagged("/b", "c", 0)], transitions=[],
+        pages=[{"page": "/", "sessions": n}, {"page": "/b", "sessions": 400}],
+        features=[feature("a", n - 1, n), feature("b", 2, 2)],
+    )  # fmt: skip
+    rows = findings(shop)
+    assert bool(rows) == (n >= 30)
+    assert all(row["n"] >= 30 for row in rows)
+
+
+def test_the_bar_is_that_of_all_candidates_together() -> None:
+    """40 pages: the interval of one alone would let by chance one pass; that of all of them does not."""
+    pages = [{"page": f"/{i:02d}", "sessions": 400} for i in range(40)]
+    exits = [{"from": f"/{i:02d}", "to": "(exit)", "count": 100} for i in range(40)]
+    exits[7] = {"from": "/07", "to": "(exit)", "count": 146}
+    found = Found(units=9_000, pages=pages, transitions=exits)
+    assert ends(146, 400)[0] > 1.25 * 0.25 > ends(146, 400, 40)[0]
+    assert findings(found) == []
+    exits[7]["count"] = 165
+    assert ends(165, 400, 40)[0] > 1.25 * 0.25
+    assert [row["page"] for row in findings(found)] == ["/07"]
+
+
+def test_views_do_not_count_as_features_and_come_after_clicks() -> None:
+    rule = "quick_back"
+    shop = replace(SHOP, friction=[
+        *SHOP.friction, flagged("/", "(none)", 400, rule), flagged("/cart", "(none)", 10, rule),
+        flagged("/cart", "buy", 300, rule),
+    ])  # fmt: skip
+    rows = [row for row in findings(shop) if row["kind"] == "friction"]
+    assert [(row["rule"], row["page"]) for row in rows] == [("rage:posthog", "/cart"), (rule, "/")]
+    assert rows[1]["compared_rate"] == 10 / 500
+
+
+def test_dead_clicks_lead_nowhere() -> None:
+    shop = replace(SHOP, friction=[flagged("/cart", "buy", 90, "dead:posthog"), flagged("/", "x", 2, "dead:posthog")])
+    row = told(shop)["nowhere"]
+    assert (row["feature"], row["k"], row["n"]) == ("buy", 90, 500)
+
+
+def test_a_funnel_comes_before_exits() -> None:
+    counts = [(500, 50), (450, 300), (150, 0)]
+    steps = [{"name": f"{i}", "sessions": n, "left": left} for i, (n, left) in enumerate(counts)]
+    row = told(replace(SHOP, funnel=steps))["drop_off"]
+    assert (row["page"], row["k"], row["n"], row["compared_rate"]) == (None, 300, 450, 0.1)
+
+
+def test_users_are_the_units_where_they_are_counted() -> None:
+    rows = [feature("a", 90, 90) | {"users": 40}, feature("b", 80, 80) | {"users": 5}]
+    row = told(Found(units=50, unit="users", features=rows))["top"]
+    assert (row["k"], row["n"], row["unit"]) == (40, 50, "users")
+
+
+def test_nothing_passes_and_how_many_more_are_needed() -> None:
+    shop = Found(units=100, features=[feature("a", 48, 48), feature("b", 40, 40)])
+    assert findings(shop) == []
+    more = more_needed(shop)
+    assert more is not None
+    # with so many more of the same the first would pass, and with a fifth fewer of all it would not
+    for part, passes in ((1.0, True), (0.8, False)):
+        n = round(part * (100 + more))
+        assert (ends(round(0.48 * n), n)[0] > 0.4) == passes
+    assert note(shop, []) == f"nothing passes the bar; about {more:,} more sessions needed"
+    assert note(Found(), []) == "no findings: they need a session or user column (--map session=COLUMN)"
+    assert note(Found(units=10), []) == "nothing passes the bar"
+
+
+@pytest.fixture(scope="module")
+def demo() -> hg.Heat:
+    dump = generate(200_000, seed=7)
+    return hg.run(pa.Table.from_batches(list(dump)), PLAN)
+
+
+def test_what_is_planted_in_the_demo_is_found(demo: hg.Heat) -> None:
+    rows = demo.findings.to_pylist()
+    first = rows[:5]
+    assert (first[0]["kind"], first[0]["feature"]) == ("friction", site.DEAD_BUTTON)
+    assert ("unused", site.UNUSED_FEATURE) in [(row["kind"], row["feature"]) for row in first]
+    page = next(row for row in demo.pages.to_pylist() if row["page"] == "/checkout")
+    assert first[0]["n"] == page["sessions"]
+    assert first[0]["k"] == sum(
+        row["sessions"] for row in demo.friction.to_pylist()
+        if (row["rule"], row["page"], row["feature"]) == ("rage:posthog", "/checkout", site.DEAD_BUTTON)
+    )  # fmt: skip
+    for row in rows:
+        assert sentence(row).startswith(TITLES[row["kind"]] + ": ")
+        assert f"{row['k']:,} of {row['n']:,}" in sentence(row)
+
+
+def test_findings_are_in_the_folder_of_a_report(demo: hg.Heat, tmp_path: Path) -> None:
+    demo.report(tmp_path / "r", maps=1)
+    facts = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert facts["findings"] == demo.findings.to_pylist()
+
+
+def test_without_sessions_there_is_a_reason_and_no_finding() -> None:
+    rows = pa.table({"time": pa.array([1_700_000_000_000 + i for i in range(60)]), "kind": ["click"] * 60,
+                     "feature": ["a"] * 60})  # fmt: skip
+    heat = hg.run(rows, hg.Plan(maps=()))
+    assert heat.findings.num_rows == 0
+    assert heat.findings.schema.metadata[b"note"].startswith(b"no findings: they need a session")
