@@ -503,7 +503,8 @@ def test_the_report_and_its_summary(run: Run, dump: str, tmp_path: Path) -> None
     assert len(lines) <= summary.MOST
     assert f"{ROWS:,} rows read = " in lines[0]
     assert lines[-1] == f"wrote {tmp_path / 'r' / 'index.html'}"
-    assert sum(line.startswith(tuple(TITLES.values())) for line in lines) == 3
+    told = sum(line.startswith(tuple(TITLES.values())) for line in lines)
+    assert 1 <= told == min(3, len(json.loads((tmp_path / "r" / "summary.json").read_text())["findings"]))
     assert any(line.startswith("off: distinct users (--distinct users)") and "--by" not in line for line in lines)
     told = json.loads(run("report", dump, "-o", tmp_path / "r", "--json").out)
     assert told["path"] == str(tmp_path / "r" / "index.html")

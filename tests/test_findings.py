@@ -124,6 +124,12 @@ def test_views_do_not_count_as_features_and_come_after_clicks() -> None:
     assert rows[1]["compared_rate"] == 10 / 500
 
 
+@pytest.mark.parametrize("k", [9, 10])
+def test_a_handful_is_no_friction(k: int) -> None:
+    shop = replace(SHOP, friction=[flagged("/cart", "buy", k), flagged("/", "search", 0)])
+    assert ("friction" in told(shop)) == (k == 10)
+
+
 def test_dead_clicks_lead_nowhere() -> None:
     shop = replace(SHOP, friction=[flagged("/cart", "buy", 90, "dead:posthog"), flagged("/", "x", 2, "dead:posthog")])
     row = told(shop)["nowhere"]

@@ -90,15 +90,13 @@ def _how(heat: Heat) -> list[str]:
 
 
 def telling(heat: Heat) -> list[str]:
-    """Three findings; without one, why there is none, the feature with the most time and that with the most clicks."""
+    """Three findings; with fewer, why there is none, the feature with the most time and that with the most clicks."""
     from heatgrid.engine.findings import sentence
 
-    found = [sentence(row) for row in heat.findings.slice(0, FINDINGS).to_pylist()]
-    if found:
-        return found
+    out = [sentence(row) for row in heat.findings.slice(0, FINDINGS).to_pylist()]
     note = (heat.findings.schema.metadata or {}).get(b"note")
-    out = [note.decode()] if note else []
-    if "features" in heat.plan.tables:
+    out += [note.decode()] if note else []
+    if len(out) < FINDINGS and "features" in heat.plan.tables:
         features = _named(heat.features, "feature")
         most = max(features, key=lambda row: (row.get("dwell_ms") or 0, row["feature"]), default=None)
         if most and most.get("dwell_ms"):
@@ -107,7 +105,7 @@ def telling(heat: Heat) -> list[str]:
         most = max(features, key=lambda row: (row.get("clicks") or 0, row["feature"]), default=None)
         if most and most.get("clicks"):
             out.append(f"most clicks: {most['feature']}, {most['clicks']:,}")
-    return out
+    return out[:FINDINGS]
 
 
 def _named(table: pa.Table, name: str) -> list[dict[str, Any]]:
