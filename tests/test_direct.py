@@ -130,7 +130,8 @@ def test_how_many_may_be_open():
     seen = []
     for most, plan in ((1000, "usual"), (4, "light"), (4, "usual"), (1, "light")):
         made = hg.Plan(**FULL[plan])
-        run = lanes._Run(events, made, 1, None, most, 1 << 17, lanes.Memory(None, None), None, None, lanes.Workers())
+        memory, workers = lanes.Memory(None, None), lanes.Workers()
+        run = lanes._Run(events, made, 1, None, most, 1 << 17, memory, None, None, workers, None)
         run.max_open = most
         with lanes.closing(run._blocks(encoder := run._encoder())) as blocks:
             first = next(blocks)
@@ -178,7 +179,9 @@ def test_a_chain_is_a_queue_of_one(monkeypatch, seed):
 
 WHERES = (
     "kind = 'click'", "kind != 'click' and page in ('/', '/a')", "not (feature = 'F') or x > 4", "kind is null",
-    "viewport_w >= 500 and session = 's1'", "time >= '2026-09-01 00:01:00'", "kind = 'none'", "page like '/%'")  # fmt: skip
+    "viewport_w >= 500 and session = 's1'", "time >= '2026-09-01 00:01:00'", "kind = 'none'",
+    "page like '/%'",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("where", WHERES)
