@@ -602,7 +602,7 @@ def test_the_bar_knows_its_share_and_stays_off_pipes(monkeypatch: pytest.MonkeyP
 
 
 def start(*words: str, **options: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", "import sys; from heatgrid.cli import main; sys.exit(main())", *words]
+    command = [sys.executable, "-m", "heatgrid", *words]
     return subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options)
 
 
