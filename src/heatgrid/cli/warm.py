@@ -38,10 +38,13 @@ def _run(folder: Path, order: str = "auto", **plan: Any) -> Any:
 
 
 def _maps(folder: Path) -> None:
+    from heatgrid.cli.report import JOURNEYS, LAYERS, PERIOD, RULES
     from heatgrid.words.areas import Area
 
     bar = [Area("nav.home", 0, 1, 12, 52)]
-    heat = _run(folder, maps=("clicks", "moves"), every="week", transitions=("pages",), scroll=True, layout=bar)
+    heat = _run(
+        folder, maps=LAYERS, every=PERIOD, transitions=JOURNEYS, friction=RULES, scroll=True, layout=bar
+    )  # fmt: skip
     heat.report(folder / "report")
 
 
