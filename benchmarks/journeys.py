@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -31,7 +32,17 @@ Pairs = list[tuple[str, str, int, int]]
 
 
 def columns(path: Path) -> pa.Table:
-    """The usable rows in order of time, sessions and pages as dictionaries."""
+    """The usable rows in order of time, sessions and pages as dictionaries; kept beside the dump: to sort takes long."""
+    kept = path.with_suffix(".sorted.arrow")
+    if not kept.exists():
+        table = in_order(path)
+        with pa.ipc.new_file(kept, table.schema) as file:
+            file.write_table(table)
+    with pa.OSFile(str(kept)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def in_order(path: Path) -> pa.Table:
     names = ["time", "session", "page", "kind"]
     table = pq.read_table(path, columns=names, read_dictionary=["session", "page", "kind"])
     usable = pc.and_(pc.is_valid(table["session"]), pc.is_valid(table["page"]))
@@ -43,7 +54,7 @@ def columns(path: Path) -> pa.Table:
 def plain(table: pa.Table) -> pa.Table:
     """For the peers: sessions as integers, and a number of the row, so that ties keep their order."""
     session = table["session"].combine_chunks().indices.cast(pa.int32())
-    row = pa.array(range(table.num_rows), pa.int32())
+    row = pa.array(np.arange(table.num_rows, dtype=np.int32))
     return table.set_column(1, "session", session).append_column("row", row)
 
 
@@ -163,6 +174,7 @@ def main() -> None:
     if args.child:
         child(args.child, path, warm, args.threads)
         return
+    columns(path)
     runs: dict[str, list[dict]] = {name: [] for name in args.only.split(",")}
     command = [sys.executable, __file__, "--rows", args.rows, "--threads", args.threads, "--dumps", args.dumps]
     env = os.environ | {"POLARS_MAX_THREADS": str(args.threads)}
