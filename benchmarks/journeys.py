@@ -32,7 +32,7 @@ Pairs = list[tuple[str, str, int, int]]
 
 
 def columns(path: Path) -> pa.Table:
-    """The usable rows in order of time, sessions and pages as dictionaries; kept beside the dump: to sort takes long."""
+    """The usable rows in order of time, sessions and pages as dictionaries; kept beside the dump, to be sorted once."""
     kept = path.with_suffix(".sorted.arrow")
     if not kept.exists():
         table = in_order(path)
