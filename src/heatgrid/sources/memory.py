@@ -13,7 +13,7 @@ import pyarrow as pa
 from heatgrid.sources.deliver import value_at
 from heatgrid.sources.faults import invalid, second_scan
 from heatgrid.sources.files import Identity
-from heatgrid.sources.parts import SHARE, Job, Piece, Task, cuts, pieces_of
+from heatgrid.sources.parts import SHARE, SLICE, Job, Piece, Task, cuts, pieces_of
 from heatgrid.sources.sound import Sound
 from heatgrid.words.errors import InputError
 
@@ -100,7 +100,7 @@ class MemoryPart:
     def _deliver(self, job: Job, batch: pa.RecordBatch, tops: list[str]) -> list[Piece]:
         batch = self._checked(batch, tops)
         if job.deliver.where is not None:
-            return [job.deliver(batch, self.name)]  # cut when it is known what is left
+            return _cut(job.deliver(batch, self.name))
         return pieces_of([batch], job, self.name)
 
     def _checked(self, batch: pa.RecordBatch, tops: list[str]) -> pa.RecordBatch:
@@ -115,6 +115,18 @@ class MemoryPart:
             except (pa.ArrowInvalid, pa.ArrowIndexError) as error:
                 raise invalid(self.name, str(error)) from error
         return batch
+
+
+def _cut(piece: Piece) -> list[Piece]:
+    """What a where has left of many rows, in as few equal pieces as may be: the first stands for all that was read."""
+    n = piece.batch.num_rows
+    if n <= SLICE:
+        return [piece]
+    size = -(-n // -(-n // SLICE))
+    parts = [piece.batch.slice(at, size) for at in range(size, n, size)]
+    rest = [Piece(part, part.num_rows) for part in parts]
+    first = Piece(piece.batch.slice(0, size), piece.read - (n - size), piece.rejected, piece.bad_lines)
+    return [first, *rest]
 
 
 def memory_part(source: Any, name: str) -> MemoryPart | None:
