@@ -13,9 +13,10 @@ import pytest
 
 import heatgrid as hg
 from heatgrid.engine import direct, lanes
+from heatgrid.engine.lanes import run_plan
 from heatgrid.engine.measures import friction
 from heatgrid.sources import memory, taken
-from heatgrid.sources.events import Events
+from heatgrid.sources.events import Events, open_events
 from heatgrid.states.store import to_bytes
 from heatgrid.words.friction import Repeat
 
@@ -163,6 +164,22 @@ def test_more_transitions_than_bits(used):
         pair: (n, sessions[pair]) for pair, n in count.items()
     }
     assert len(rows) > 1000
+
+
+def in_blocks(rows, most, **plan):
+    made = run_plan(open_events(rows), hg.Plan(frame="page", **plan), block_rows=most, threads=1)
+    assert made.lane == "T"
+    return to_bytes(made.state)
+
+
+def test_what_a_session_leaves_in_its_place(monkeypatch):
+    """Fails if pairs that were seen, or the click before, are still there when another session takes the place."""
+    monkeypatch.setattr(Events, "one_dictionary", False)
+    plan = {"maps": (), "transitions": ("pages",), "session_gap": 20_000, "friction": ["rage:posthog"]}
+    plan["friction"].append(Repeat(name="rage:slow", n=2, gap_ms=10**9))
+    for seed in range(4):
+        rows = table(seed, rows=1200)
+        assert in_blocks(rows, 20, **plan) == in_blocks(rows, 1 << 17, **plan)
 
 
 RULES = (

@@ -21,7 +21,7 @@ class Sets:
         return self.heads, self.pool, self.state
 
     def grow(self) -> None:
-        # in its place: the system moves pages, and none is copied (55 copies were 50 ns a row of 10 M with every measure)
+        # in its place: the system moves pages and copies none (55 copies were 50 ns a row of 10 M with every measure)
         self.pool.resize(2 * len(self.pool), refcheck=False)
 
     def resize(self, slots: int) -> None:
