@@ -38,6 +38,7 @@ def _run(folder: Path, order: str = "auto", **plan: Any) -> Any:
 
 
 def _maps(folder: Path) -> None:
+    from heatgrid.api import read, run
     from heatgrid.cli.report import JOURNEYS, LAYERS, PERIOD, RULES
     from heatgrid.words.areas import Area
 
@@ -46,6 +47,8 @@ def _maps(folder: Path) -> None:
         folder, maps=LAYERS, every=PERIOD, transitions=JOURNEYS, friction=RULES, scroll=True, layout=bar
     )  # fmt: skip
     heat.report(folder / "report")
+    # the scan has a shorter form for sources without ids of events
+    run(read(folder / "events.parquet", map={"event_id": None}), maps=LAYERS)
 
 
 def _counts(folder: Path) -> None:
