@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import heatgrid as hg
 from heatgrid.engine import names
 from heatgrid.engine.others import OTHER
+from heatgrid.outputs.report import busiest
 from heatgrid.states.store import to_bytes
 from heatgrid.words.errors import LimitError, UsageError
 
@@ -79,6 +81,34 @@ def test_row_19_the_matrix_has_the_rest_too_where_it_adds_up() -> None:
         assert set(sessions.rows) == {"/a", "/b", "/c"}
         assert any("3 pages" in note and "add up" in note for note in sessions.notes)
     assert whole.matrix("page", "device", "sessions").notes == []
+
+
+def test_row_19_maps_of_the_rest_are_one_that_adds_up() -> None:
+    table = rows(MANY)
+    points = {"x": pa.array(10.0 * (np.arange(len(MANY)) % 4)), "y": pa.array(np.full(len(MANY), 5.0))}
+    for name, column in points.items():
+        table = table.append_column(name, column)
+    for plan in ({"tables": ()}, {"by": ("device",), "every": "day"}):
+        whole, few = hg.run(table, cell=10, **plan), hg.run(table, cell=10, max_pages=3, **plan)
+        layers = few.layers()
+        keys = [name for name in layers.column_names if name not in ("events", "sessions", "viewport_w", "page")]
+        for found in layers.filter(pc.equal(layers["page"], OTHER)).to_pylist():
+            mine = [row for row in whole.layers().to_pylist() if all(row[key] == found[key] for key in keys)]
+            assert found["events"] == sum(row["events"] for row in mine if row["page"] in ("/d", "/e", "/f"))
+            assert found["sessions"] is None
+        assert pc.sum(layers["events"]).as_py() == len(MANY)
+        assert set(layers["page"].to_pylist()) == {"/a", "/b", "/c", OTHER}
+        want = sum(np.pad(whole.map(page=page).values, ((0, 0), (0, 9)))[:, :9] for page in ("/d", "/e", "/f"))
+        got = np.pad(few.map(page=OTHER).values, ((0, 0), (0, 9)))[:, :9]
+        assert got.tolist() == want.tolist()
+        assert any("3 pages beyond the 3" in note for note in few.summary["notes"])
+        assert few.map(page="/f").values.sum() == 2, "a state keeps every map"
+        with pytest.raises(UsageError) as caught:
+            few.map(page=OTHER, value="sessions")
+        assert caught.value.code == "HG1515"
+        assert [row["page"] for row in busiest(layers, 9)[0]] == ["/a", "/b", "/c"]
+        with pytest.raises(UsageError):
+            whole.map(page=OTHER)
 
 
 def test_row_19_more_names_than_can_be_held_are_refused_with_their_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,11 +23,15 @@ from heatgrid.demo.generate import write
 from heatgrid.engine import cgroup
 from heatgrid.engine import memory as memory_module
 from heatgrid.engine import scratch as scratch_module
+from heatgrid.engine.fold import Fold
 from heatgrid.engine.lanes import run_plan
-from heatgrid.engine.memory import LEAST, Memory, Room
+from heatgrid.engine.live import _bytes_of
+from heatgrid.engine.memory import LEAST, Memory, Room, open_session_bytes
 from heatgrid.engine.room import resident_bytes
 from heatgrid.engine.scratch import Scratch
+from heatgrid.states.state import State
 from heatgrid.states.store import to_bytes
+from heatgrid.words.areas import Area
 from heatgrid.words.errors import InputError, LimitError, UsageError
 from heatgrid.words.plan import Plan
 from heatgrid.words.sizes import parse_size
@@ -238,10 +242,55 @@ def test_parts_by_what_is_known() -> None:
 
 def test_fewer_sessions_stay_open_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Memory(resident_bytes() + (1 << 30))
-    assert asked.open_sessions(1 << 17) < 1 << 17
-    assert asked.open_sessions(2000) == 2000
+    assert asked.open_sessions(1 << 17, Plan()) < 1 << 17
+    assert asked.open_sessions(2000, Plan()) == 2000
+    seen = Plan(layout=[Area(name="f", x0=0, x1=9, y0=0, y1=9)], scroll=True)
+    assert 2 * asked.open_sessions(1 << 17, seen) < asked.open_sessions(1 << 17, Plan())
     monkeypatch.setattr(memory_module, "resident_bytes", lambda: 1 << 40)
-    assert asked.open_sessions(1 << 17) == 1024
+    assert asked.open_sessions(1 << 17, Plan()) == 1024
+
+
+LINES = [Area(name=f"f{i}", x0=20 * i, x1=20 * i + 20, y0=60 * i, y1=60 * i + 40) for i in range(12)]
+EVERY_WAY: list[dict[str, Any]] = [
+    {}, {"by": ("device",)}, {"maps": ("clicks", "first_clicks")}, {"maps": ("clicks", "goal_clicks"), "goal": "input"},
+    {"transitions": ("pages", "features")}, {"friction": ("rage", "error", "quick_back")}, {"scroll": True},
+    {"layout": LINES}, {"layout": LINES, "by": ("device",), "every": "day", "scroll": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", EVERY_WAY)
+def test_an_open_session_takes_what_the_model_says(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sessions that are all alike, so that the answer stays as it is. Tables double: the mean of several numbers."""
+    held: list[int] = []
+    finish = Fold.finish
+
+    def looked(fold: Fold) -> State:
+        fold.settle()
+        held.append(_bytes_of(fold, {id(fold.encoder), *(id(one) for one in fold._ring)}))
+        return finish(fold)
+
+    monkeypatch.setattr(Fold, "finish", looked)
+    numbers = (32, 3000, 4200, 6000)
+    for many in numbers:
+        run_plan(hg.read(alike(many)), Plan(frame="page", **fields), max_open=1 << 20, block_rows=4096)
+    each = float(np.mean([(some - held[0]) / many for some, many in zip(held[1:], numbers[1:], strict=True)]))
+    model = open_session_bytes(Plan(**fields))
+    assert 0.5 * model < each <= model, "arrays alone, of what the process takes"
+
+
+def alike(sessions: int) -> pa.Table:
+    """Sessions of 50 rows in 5 views with clicks in 30 cells, all open at once."""
+    row = np.repeat(np.arange(50), sessions)
+    kinds = np.array(["pageview", "click", "click", "click", "move", "click", "scroll", "click", "move", "click"] * 5)
+    return pa.table({
+        "time": pa.array(1_790_000_000_000 + row * 1000, pa.timestamp("ms", "UTC")),
+        "session": np.tile(np.arange(sessions), 50), "kind": pa.array(kinds[row]),
+        "page": pa.array([f"/p{n // 10 % 3}" for n in range(50)]).dictionary_encode().take(pa.array(row)),
+        "feature": pa.array([f"f{n * 7 % 12}" for n in range(50)]).dictionary_encode().take(pa.array(row)),
+        "device": pa.array(["a", "b"]).dictionary_encode().take(pa.array(row % 2)),
+        "x": row * 20.0, "y": row * 15.0, "viewport_w": np.full(len(row), 1200), "viewport_h": np.full(len(row), 800),
+        "scroll_y": np.where(row % 10 > 5, 300.0, 0.0), "page_h": np.full(len(row), 3000),
+    })  # fmt: skip
 
 
 # ---- the scratch file

@@ -504,7 +504,7 @@ class Heat:
 
     def layers(self) -> pa.Table:
         """One row a map: layer, page, bucket, fixed, segments and period if any, events, sessions, viewport_w."""
-        return finish.layers_table(self.state)
+        return others.capped_layers(self.state, finish.layers_table(self.state))
 
     def map(
         self,
@@ -521,7 +521,8 @@ class Heat:
 
         layer : "clicks", "moves", "first_clicks", "last_clicks" (of each view), "goal_clicks" (of sessions that
             later reach the goal), or a friction rule of the plan ("rage:posthog"): the clicks that it flagged.
-        page : may be left out where there is one. bucket : the width bucket; None: the one with the most events.
+        page : may be left out where there is one; "(other)": all beyond the cap, one upon the other.
+        bucket : the width bucket; None: the one with the most events.
         where : {segment column: value}; period : its label; both need a plan that splits by them.
         value : "events", or "sessions" (distinct, each counted once a cell).
         Errors: UsageError HG1510..HG1516, with what there is to choose from.
@@ -549,7 +550,16 @@ class Heat:
         maps = self.state.maps[finish.stack_of(self.state, stack, split=split) or stack]
         number = LAYERS.index(layer) if stack == "maps" else 0
         rows = np.flatnonzero((maps.keys[:, -3] == number) & (maps.keys[:, -2] == int(fixed)))
-        rows, page = self._pick(maps, rows, "page", page, layer)
+        if page == others.OTHER and (rest := others.beyond(self.state, "page")):
+            if value == "sessions":
+                raise UsageError(
+                    "distinct sessions of several pages do not add up", code="HG1515", where="page", value=page,
+                    hint="value='events', or a larger cap (--max-pages)",
+                )  # fmt: skip
+            codes = [self.state.names["page"].index(name) for name in rest]
+            rows = rows[np.isin(maps.keys[rows, 0], codes)]
+        else:
+            rows, page = self._pick(maps, rows, "page", page, layer)
         for name, wanted in sorted((where or {}).items()):
             rows, _ = self._pick(maps, rows, f"by:{name}", wanted, layer)
         if period is not None:

@@ -221,7 +221,7 @@ class Engine:
         check_segments(plan, events)
         needs = Needs.of(plan, set(events.columns) | set(plan.by), events.others)
         encoder = Encoder(plan, needs, events.time_unit, ranked=False)
-        self._live = Live(plan, encoder, max_open=self._memory.open_sessions(MAX_OPEN))
+        self._live = Live(plan, encoder, max_open=self._memory.open_sessions(MAX_OPEN, plan))
         self._events, self._needs = events, needs.names
         self._notes = [*notes, *events.notes]
         return events, self._live

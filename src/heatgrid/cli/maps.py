@@ -164,9 +164,11 @@ def _look(looks: Looks) -> dict[str, Any]:
 
 def busiest(heat: Heat, layer: str) -> str:
     """The page with the most events on its maps of this layer."""
+    from heatgrid.engine.others import OTHER
+
     events: dict[str, int] = {}
     for row in heat.layers().select(["layer", "page", "events"]).to_pylist():
-        if row["layer"] == layer:
+        if row["layer"] == layer and row["page"] != OTHER:
             events[row["page"]] = events.get(row["page"], 0) + row["events"]
     if not events:
         kinds = heat.summary.get("kinds") or {}

@@ -30,10 +30,11 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
 
     Looks at the heads of the files only: what would be read as what, in which order, with how much memory.
     """
-    from heatgrid.engine.memory import OPEN_SESSION_BYTES, Memory
+    from heatgrid.engine.memory import Memory, open_session_bytes
     from heatgrid.engine.scratch import default_folder
 
     asked = plan_of(counting, reading)
+    each = open_session_bytes(asked)
     source = events_of(events, reading)
     threads = running.threads or cores()
     streamed = memory(source.rows_hint, asked, threads)
@@ -47,7 +48,7 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
     if common.json:
         summary.emit(
             "plan", rows=source.rows_hint, memory_bytes=likely, memory_bytes_unordered=held,
-            memory_limit=budget.limit, disk_bytes_unordered=on_disk, open_session_bytes=OPEN_SESSION_BYTES,
+            memory_limit=budget.limit, disk_bytes_unordered=on_disk, open_session_bytes=each,
             closed_session_bytes=CLOSED_SESSION_BYTES, threads=threads, device=device, order=order,
             columns=source.columns, notes=source.notes, inputs=source.inputs, plan=asked.as_dict(),
             plan_hash=asked.hash(),
@@ -68,7 +69,7 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
             f"at most {text.size(budget.limit)}; unordered rows beyond go to {running.scratch or default_folder()}"
             + (f", {text.size(on_disk)} of them" if on_disk else ""),
         ),
-        ("session", f"{OPEN_SESSION_BYTES:,} bytes while it is open, {CLOSED_SESSION_BYTES} once closed"),
+        ("session", f"{each:,} bytes while it is open, {CLOSED_SESSION_BYTES} once closed"),
         ("threads", str(threads)),
         ("device", device),
         *(("note", note) for note in source.notes),
@@ -83,11 +84,11 @@ def cores() -> int:
 
 def memory(rows: int | None, asked: Plan, threads: int) -> int:
     """A rough upper estimate: the program, rows in flight, sessions, tiles and keys of the answer."""
-    from heatgrid.engine.memory import OPEN_SESSION_BYTES
+    from heatgrid.engine.memory import open_session_bytes
 
     flight = BLOCK_ROWS * ROW_BYTES * (threads + 2)
     sessions = (rows or 50_000_000) // EVENTS_A_SESSION
-    kept = sessions * CLOSED_SESSION_BYTES + min(sessions, 100_000) * OPEN_SESSION_BYTES
+    kept = sessions * CLOSED_SESSION_BYTES + min(sessions, 100_000) * open_session_bytes(asked)
     tiles = 5_000 * TILE_BYTES * max(1, len(asked.maps)) * max(1, 4 * len(asked.by))
     users = 24 * sessions if asked.distinct else 0
     return BASE_BYTES + flight + kept + tiles + users

@@ -135,7 +135,7 @@ class _Run:
     ) -> None:  # fmt: skip
         self.workers, self.keep = workers, keep
         self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
-        self.max_open, self.block_rows = memory.open_sessions(max_open), block_rows
+        self.max_open, self.block_rows = memory.open_sessions(max_open, plan), block_rows
         self.memory, self.scratch, self.room = memory, scratch, room
         check_segments(plan, source)
         self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)

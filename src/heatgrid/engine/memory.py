@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from heatgrid.engine.room import available_bytes, resident_bytes
 from heatgrid.words.errors import LimitError
+from heatgrid.words.plan import GOAL_LAYER, OF_VIEWS, Plan
 from heatgrid.words.sizes import parse_size, shown_size
 
 LEAF_ROWS = 1 << 17
@@ -26,6 +27,9 @@ PLENTY = 1 << 30
 _FREE = "the memory of this machine, or of its container"
 OPEN_SESSION_BYTES = 2750
 """Of an open session of 50 rows with clicks in 30 cells, measured: 1,606 of them are its set of cells."""
+SPLIT_BYTES, OF_VIEWS_BYTES, GOAL_BYTES, FRICTION_BYTES = 1250, 1000, 3100, 1900
+TRANSITIONS_BYTES, SCROLL_BYTES, EXPOSURE_BYTES = 750, 700, 4500
+"""What such a session (5 views; 12 features with a line on a page) takes beside it where the plan asks for more."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,9 @@ class Memory:
     def left(self) -> int:
         return max(0, self.limit - resident_bytes())
 
-    def open_sessions(self, most: int) -> int:
+    def open_sessions(self, most: int, plan: Plan) -> int:
         """How many sessions may be open in one pass."""
-        return max(1024, min(most, self.left() // 4 // OPEN_SESSION_BYTES))
+        return max(1024, min(most, self.left() // 4 // open_session_bytes(plan)))
 
     def spool(self) -> int:
         """Bytes of a stream kept in memory in case that it must be read again."""
@@ -119,6 +123,17 @@ class Memory:
             value=shown_size(self.limit), expected=f"at least {shown_size(least, 'MB')} for this process",
             hint=f"--memory {shown_size(least, 'MB')}",
         )  # fmt: skip
+
+
+def open_session_bytes(plan: Plan) -> int:
+    """What an open session takes, some 50 rows of it, by what is counted of them."""
+    splits = (1 + bool(plan.by)) * (1 + (plan.every is not None)) - 1
+    more = (
+        (OF_VIEWS_BYTES, set(OF_VIEWS) & set(plan.maps)), (GOAL_BYTES, GOAL_LAYER in plan.maps),
+        (FRICTION_BYTES, plan.rules), (TRANSITIONS_BYTES, plan.transitions), (SCROLL_BYTES, plan.scroll),
+        (EXPOSURE_BYTES, plan.exposure and plan.known_layout),
+    )  # fmt: skip
+    return OPEN_SESSION_BYTES + SPLIT_BYTES * splits + sum(size for size, asked in more if asked)
 
 
 def give_back() -> None:

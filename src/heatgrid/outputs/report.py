@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from heatgrid.engine.others import OTHER
 from heatgrid.outputs.atomic import atomic_dir
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
@@ -174,6 +175,8 @@ def busiest(layers: pa.Table, most: int) -> tuple[list[dict[str, Any]], int]:
     """The maps with the most events (segments and periods together), two thirds clicks; and how many there are."""
     events: dict[tuple[str, str, str, bool], int] = {}
     for row in layers.select(["layer", "page", "bucket", "fixed", "events"]).to_pylist():
+        if row["page"] == OTHER:
+            continue  # many pages, one upon the other
         key = (row["layer"], row["page"], row["bucket"], row["fixed"])
         events[key] = events.get(key, 0) + row["events"]
     order = sorted(events, key=lambda key: (-events[key], key))
