@@ -657,3 +657,25 @@ def test_a_full_disk_behind_stdout_is_an_error(dump: str) -> None:
         told = child.communicate(timeout=60)[1]
     assert child.returncode == 5
     assert b"HG4002" in told
+
+
+def test_a_word_that_is_nearly_a_period_or_an_option_of_the_environment(tmp_path, capfd, monkeypatch):
+    rows = {"time": pa.array([1_790_000_000_000], pa.timestamp("ms", "UTC")), "session": ["a"], "device": ["x"]}
+    pq.write_table(pa.table(rows | {"feature": pa.array(["f"]).dictionary_encode()}), tmp_path / "rows.parquet")
+    path = str(tmp_path / "rows.parquet")
+    assert main(["matrix", path, "--columns", "wek", "-q"]) == 3
+    assert "did you mean 'week'" in capfd.readouterr().err
+    assert main(["matrix", path, "--columns", "zzz", "-q"]) == 3
+    told = capfd.readouterr().err
+    assert "'device'" in told
+    assert "a period: hour, day, week, month" in told
+    assert main(["funnel", path, "--funnel", "pageview:/", "pageview:/b", "-q"]) == 3
+    assert "--funnel pageview:/b" in capfd.readouterr().err
+    monkeypatch.setenv("HEATGRID_CEL", "16")
+    monkeypatch.setenv("HEATGRID_MEMORY", "4GB")
+    assert main(["look", path]) == 0
+    said = capfd.readouterr()
+    assert "HEATGRID_MEMORY" not in said.err
+    assert "HEATGRID_CEL in the environment is no option and is not read: did you mean 'HEATGRID_CELL'" in said.err
+    assert "string (codes)" in said.out
+    assert "dictionary<" not in said.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,12 @@ import typer
 from heatgrid.words.errors import InputError, UsageError, nearest
 
 _NOT_IN_FILES = ("config", "debug", "events")
+_PREFIX = "HEATGRID_"
+_NO_OPTIONS = frozenset(
+    _PREFIX + name
+    for name in ("CONFIG", "DEBUG", "DATA", "GPU", "MEMORY", "THREADS", "FUZZ", "PYTHON", "SETUP", "VENV")
+)
+"""Variables of the library, of the launcher and of the tests."""
 
 
 def load(ctx: typer.Context, path: str | None) -> str | None:
@@ -41,6 +48,21 @@ def load(ctx: typer.Context, path: str | None) -> str | None:
         values["areas"] = str(Path(path).parent / values["areas"])
     ctx.default_map = values
     return path
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """What is said of variables HEATGRID_... that name no option of any command."""
+    asked = sorted(name for name in environment if name.startswith(_PREFIX) and name not in _NO_OPTIONS)
+    if not asked:
+        return []
+    known = {_PREFIX + name.upper() for name in _option_names()} | _NO_OPTIONS
+    unknown = [name for name in asked if name not in known]
+    return [f"{name} in the environment is no option and is not read: {_like(name, known)}" for name in unknown]
+
+
+def _like(name: str, known: set[str]) -> str:
+    near = nearest(name, sorted(known))
+    return near if near.startswith("did") else "they are called as the options (HEATGRID_CELL for --cell)"
 
 
 def _option_names() -> set[str]:

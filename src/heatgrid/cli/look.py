@@ -150,7 +150,7 @@ def lines(source: Events, how: How | None, seen: Seen, events: Sequence[str], ou
     for name, path in source.columns.items():
         passed = source.found.passed.get(name)
         why = source.found.why[name] + (f", not {', '.join(passed)}" if passed else "")
-        shown.append((name, path, str(_type(source, path)), why))
+        shown.append((name, path, _type(source, path), why))
     made += text.table(("read as", "column", "type", "why"), shown)
     if free := unread(source):
         more = f" and {len(free) - _NAMED:,} more" if len(free) > _NAMED else ""
@@ -241,10 +241,14 @@ def _notes(source: Events, how: How | None, seen: Seen) -> list[str]:
     return notes + [note for note in told if not note.startswith("x and y are")]
 
 
-def _type(source: Events, path: str) -> object:
+def _type(source: Events, path: str) -> str:
+    """As people say it: a dictionary is what its entries are."""
+    import pyarrow as pa
+
     from heatgrid.sources.mapping import type_of
 
-    return type_of(source.schema, path)
+    kind = type_of(source.schema, path)
+    return f"{kind.value_type} (codes)" if isinstance(kind, pa.DictionaryType) else str(kind)
 
 
 def _counts(counter: Counter[str], most: int) -> str:

@@ -9,6 +9,7 @@ flags, environment, file, default.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from heatgrid.cli import config
+from heatgrid.cli import config, text
 from heatgrid.outputs.atomic import claimed
 
 EVENTS = Annotated[
@@ -175,6 +176,8 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
             taken[name] = group(**{spec.name: values.pop(spec.name) for spec in fields(group) if spec.metadata})
             if isinstance(taken[name], Common):
                 taken[name].given = given(ctx)
+        for line in config.unknown_variables(os.environ):
+            text.say(line)
         with claimed(next((group.out for group in taken.values() if hasattr(group, "out")), None)):
             function(**values, **taken)
             if (running := taken.get("running")) is not None and running.resume is not None:

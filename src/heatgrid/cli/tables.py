@@ -11,6 +11,7 @@ from heatgrid.cli import summary, text
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.values import names, one_of
 from heatgrid.cli.work import check_output, heat_of, is_picture
+from heatgrid.words.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,12 +69,21 @@ def matrix(
     check_output(result.out, result.to, pictures=True, json=common.json)
     period = table.columns in PERIODS
     by = names(counting.by)
-    heat = heat_of(
-        events, reading, counting, running, common, maps=names(counting.maps), tables=(table.rows + "s",),
-        every=table.columns if period else counting.every,
-        by=by if period or table.columns in by else (*by, table.columns),
-        distinct=("users",) if table.values == "users" else names(counting.distinct),
-    )  # fmt: skip
+    try:
+        heat = heat_of(
+            events, reading, counting, running, common, maps=names(counting.maps), tables=(table.rows + "s",),
+            every=table.columns if period else counting.every,
+            by=by if period or table.columns in by else (*by, table.columns),
+            distinct=("users",) if table.values == "users" else names(counting.distinct),
+        )  # fmt: skip
+    except InputError as error:
+        if error.code != "HG2212" or error.value != table.columns:
+            raise
+        near = nearest(table.columns, PERIODS)
+        raise InputError(
+            "there is no such column, and no such period", code=error.code, where=error.where, value=error.value,
+            hint=near if near.startswith("did") else f"{error.hint}; or a period: {', '.join(PERIODS)}",
+        ) from None  # fmt: skip
     made = heat.matrix(rows=table.rows, columns="period" if period else table.columns, values=table.values)
     if result.out is not None and is_picture(result.out):
         made.save(result.out)

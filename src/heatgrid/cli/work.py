@@ -126,7 +126,15 @@ def heat_of(
         heat = loaded(saved)
     else:
         plan = plan_of(counting, reading, **set_by_command)
-        source = events_of(events, reading)
+        try:
+            source = events_of(events, reading)
+        except InputError as error:
+            if error.code != "HG2201" or not (counting.funnel or counting.goal):
+                raise
+            option = "--funnel" if counting.funnel else "--goal"
+            hint = f"{option} {error.where}, if that is a step (each takes {option})"
+            hint = f"{error.hint} or {hint}" if (error.hint or "").startswith("did") else hint
+            raise InputError(error.what, code=error.code, where=error.where, hint=hint) from None
         from heatgrid.cli.doctor import say_if_first
 
         say_if_first(common.quiet)
