@@ -134,7 +134,7 @@ def test_packed_json_lines_are_known_by_their_first_line(tmp_path):
 
 def test_broken_lines_and_texts_are_rejected_with_their_place(tmp_path):
     bad = [(2, b'{"uuid": '), (4, b'{"uuid":"x","event":"a\\u0000","properties":{}}'), (5, b""),
-           (6, b'{"uuid":"\xff","event":"b","properties":{}}'), (7, b'[1]')]  # fmt: skip
+           (6, b'{"uuid":"\xff","event":"\xff","properties":{}}'), (7, b'[1]')]  # fmt: skip
     path = jsonl(tmp_path / "e.jsonl", EVENTS[:8], bad)
     events = hg.read(path)
     heat = hg.run(events)

@@ -45,7 +45,7 @@ def formats(
     if name is None:
         rows = [*told.items(), *((table, {"about": about}) for table, about in TABLES.items())]
         for one, facts in rows:
-            text.put(f"{one:<20}{text.clean(facts['about'])}")
+            text.put(f"{one:<24}{text.clean(facts['about'])}")
         text.put("heatgrid formats NAME tells what it gives and lacks; --format NAME[:option=value] asks for it")
         return
     if name in TABLES:

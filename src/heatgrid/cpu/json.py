@@ -42,7 +42,7 @@ def _mix(data: Any, at: Any, length: Any) -> Any:
 
 
 @tight
-def _word(data: Any, at: Any, length: Any, text: Any, ends: Any, table: Any) -> Any:
+def word_of(data: Any, at: Any, length: Any, text: Any, ends: Any, table: Any) -> Any:
     """1 + the number of a word, 0 for one that is not there."""
     h = _mix(data, at, length)
     while table[h] >= 0:
@@ -194,7 +194,7 @@ def tape(
                     bad = True
                     break
                 if silent == 0:
-                    word = _word(data, begin, at - begin, text, ends, table)
+                    word = word_of(data, begin, at - begin, text, ends, table)
                 at = _spaces(data, at + 1, stop)
                 if at >= stop or data[at] != 0x3A:
                     bad = True

@@ -8,7 +8,7 @@ import numpy as np
 
 from heatgrid.cpu.intrinsics import copy_bytes
 from heatgrid.cpu.jit import tight
-from heatgrid.cpu.json import ESCAPED, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
+from heatgrid.cpu.json import ARRAY, ESCAPED, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, word_of
 
 MOST_DEEP = 16
 _TENS = 10.0 ** np.arange(23)
@@ -52,6 +52,47 @@ def pick(lines: Any, roots: Any, child: Any, column: Any, stack: Any, found: Any
                     depth += 1
                     t += 1
                     continue
+            t = past
+
+
+@tight
+def keyed(
+    data: Any, lines: Any, lists: Any, key: Any, value: Any, text: Any, ends: Any, table: Any, column: Any, found: Any
+) -> None:
+    """found[c, r] (int32) = the line of what record r's array of {key: word, value: {type: value}} has for the word of
+    column c: the first of its types that is not null; -1 without one. Of equal keys the first counts.
+
+    lists : int32, the line of each array, or -1. key, value : the words of the two members. column : int32 (words + 1),
+    the column of a word, or -1. Whatever is not as this says is passed over.
+    """
+    for r in range(lists.shape[0]):
+        for c in range(found.shape[0]):
+            found[c, r] = -1
+        root = np.int64(lists[r])
+        if root < 0 or lines[root, 0] & 0xFF != ARRAY:
+            continue
+        t = root + 1
+        last = np.int64(lines[root, 3])
+        while t < last:
+            past = np.int64(lines[t, 3])
+            c = np.int64(-1)
+            at = np.int64(-1)
+            m = t + 1
+            while m < past:
+                word = lines[m, 0] >> 8
+                if word == key and lines[m, 0] & 0xFF == STRING:
+                    start = np.int64(lines[m, 1])
+                    c = np.int64(column[word_of(data, start, np.int64(lines[m, 2]) - start, text, ends, table)])
+                elif word == value and lines[m, 0] & 0xFF == OBJECT:
+                    at = m
+                m = np.int64(lines[m, 3])
+            if c >= 0 and at >= 0 and found[c, r] < 0:
+                m = at + 1
+                while m < lines[at, 3]:
+                    if lines[m, 0] & 0xFF != NULL:
+                        found[c, r] = m
+                        break
+                    m = np.int64(lines[m, 3])
             t = past
 
 

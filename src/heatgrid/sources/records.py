@@ -70,8 +70,9 @@ class Tape:
 class Paths:
     """Dotted paths into records, as a tree of words."""
 
-    def __init__(self, paths: Sequence[tuple[str, ...]], words: Words | None = None) -> None:
-        self.words = words or Words(word for path in paths for word in path)
+    def __init__(self, paths: Sequence[tuple[str, ...]], words: Words | None = None, more: Sequence[str] = ()) -> None:
+        """more : words that are no part of a path, but whose values are looked at."""
+        self.words = words or Words([*(word for path in paths for word in path), *more])
         nodes: list[dict[str, int]] = [{}]
         ends: dict[int, int] = {}
         for column, path in enumerate(paths):
@@ -82,6 +83,8 @@ class Paths:
                     nodes.append({})
                 node = nodes[node][word]
             ends[node] = column
+        if len(ends) < len(paths):
+            raise ValueError("two columns of one path: the first of them would be empty")
         self.size = len(paths)
         self.child = np.full((len(nodes), len(self.words.names) + 1), -1, np.int16)
         self.column = np.full(len(nodes), -1, np.int16)
@@ -129,6 +132,7 @@ class Records:
     """Some JSON records and the values at the paths that are wanted of them."""
 
     def __init__(self, paths: Paths, data: Array, starts: Array, stops: Array, named: Sequence[str]) -> None:
+        self.words = paths.words
         self.tape = Tape(data, starts, stops, paths.words)
         self._found = paths.find(self.tape)
         self._place = {name: column for column, name in enumerate(named)}
@@ -140,6 +144,31 @@ class Records:
 
     def number(self, name: str) -> pa.Array:
         return numbers(self.tape, self._found[self._place[name]])
+
+    def entries(self, name: str, wanted: Sequence[str]) -> Entries:
+        """Of an array of {"key": ..., "value": {type: value}}, the values of the keys that are wanted."""
+        column = np.full(len(self.words.names) + 1, -1, np.int32)
+        for place, key in enumerate(wanted):
+            column[self.words.code[key]] = place
+        found = np.empty((len(wanted), len(self.tape.roots)), np.int32)
+        jsonpick.keyed(
+            self.tape.data, self.tape.lines, self._found[self._place[name]], self.words.code["key"],
+            self.words.code["value"], self.words.text, self.words.ends, self.words.table, column, found,
+        )  # fmt: skip
+        return Entries(self, {key: found[place] for place, key in enumerate(wanted)})
+
+
+class Entries:
+    """Values of an array's entries, by their keys."""
+
+    def __init__(self, records: Records, found: dict[str, Array]) -> None:
+        self._records, self._found = records, found
+
+    def text(self, key: str) -> pa.Array:
+        return texts(self._records.tape, self._found[key], self._records.bad)
+
+    def number(self, key: str) -> pa.Array:
+        return numbers(self._records.tape, self._found[key])
 
 
 def lines_of(data: bytes) -> tuple[Array, Array, Array]:

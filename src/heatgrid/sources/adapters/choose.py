@@ -66,6 +66,13 @@ def table(part: Part, format: str, adapter: Any) -> Part:
         raise InputError(
             "this format is no table", code="HG2204", where=part.name, value=adapter.name, expected=adapter.about
         )
+    if not adapter.knows(part.schema):
+        lacking = [name for name in adapter.needs if name not in part.schema.names]
+        raise InputError(
+            "these are not the columns of this format", code="HG2223", where=part.name, value=adapter.name,
+            expected=f"{adapter.about}; missing or of another type: {', '.join(lacking[:8]) or 'none by name'}",
+            hint="without --format the table is read by its own columns (heatgrid plan EVENTS)",
+        )  # fmt: skip
     return TablePart(part, adapter)
 
 

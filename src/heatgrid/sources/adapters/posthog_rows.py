@@ -10,13 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from heatgrid.sources.adapters.columns import decoded, faults, over_words, readable, times, words
 from heatgrid.sources.adapters.dom import Element, name_of
 from heatgrid.sources.adapters.posthog import NUMBERS, own_columns
 from heatgrid.sources.adapters.registry import Decoded
-from heatgrid.sources.layouts import is_text, is_utf8, text
-from heatgrid.sources.parts import BAD_LINES
-from heatgrid.sources.records import Array, Paths, Records, lines_of, spans_of
-from heatgrid.sources.times import Times
+from heatgrid.sources.records import Paths, Records, lines_of, spans_of
 
 KINDS = {
     "$pageview": "pageview", "$screen": "pageview", "$pageleave": "pageleave", "$rageclick": "rageclick",
@@ -26,7 +24,6 @@ CAPTURED = {"click": "click", "touch": "click", "change": "input", "submit": "su
 """Of $autocapture, by $event_type."""
 _ELEMENT = re.compile(r'((?:[^;"]|"(?:[^"\\]|\\.)*")+)')
 _ATTRIBUTE = re.compile(r'([\w$:-]+?)="((?:[^"\\]|\\.)*)"')
-_TIMES = Times("us", "UTC")
 
 
 class Reader:
@@ -44,17 +41,11 @@ class Reader:
 
     def lines(self, data: bytes) -> Decoded:
         """Rows of whole lines of JSON."""
-        memory, starts, stops = lines_of(data)
-        found = Records(self._nested, memory, starts, stops, [*self._named, *self._tops])
+        data, why = readable(data)
+        found = Records(self._nested, *lines_of(data), [*self._named, *self._tops])
         tops = {name: found.text(name) for name in self._tops}
         columns = self._columns(found, tops)
-        roots = found.tape.roots
-        why: dict[int, str] = {int(r): "not JSON" for r in np.flatnonzero(roots == -1)}
-        why |= {int(r): "NUL or lone surrogate" for r in np.flatnonzero(found.bad)}
-        if not is_utf8(data):
-            spans = enumerate(zip(starts.tolist(), stops.tolist(), strict=True))
-            why |= {r: "not UTF-8" for r, (start, stop) in spans if not is_utf8(data[start:stop])}
-        return self._decoded(columns, roots != -2, why)
+        return decoded(self.schema, columns, found.tape.roots != -2, faults(found) | why)
 
     def rows(self, batch: pa.RecordBatch) -> Decoded:
         """Rows of a table with the properties as JSON text."""
@@ -62,33 +53,23 @@ class Reader:
         nothing = pa.nulls(batch.num_rows, pa.string())
         tops = {name: batch.column(name) if name in batch.schema.names else nothing for name in self._tops}
         columns = self._columns(found, tops)
-        why = {int(r): "properties are not JSON" for r in np.flatnonzero(found.tape.roots == -1)}
-        why |= {int(r): "NUL or lone surrogate" for r in np.flatnonzero(found.bad)}
-        return self._decoded(columns, np.ones(batch.num_rows, bool), why)
+        why = faults(found, "properties are not JSON")
+        return decoded(self.schema, columns, np.ones(batch.num_rows, bool), why)
 
-    def _columns(self, found: Records, tops: Mapping[str, pa.Array]) -> list[pa.Array]:
-        event = _words(tops["event"])
+    def _columns(self, found: Records, tops: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+        event = words(tops["event"])
         kind, auto = kinds_of(event, found.text("$event_type"))
-        chain = pc.coalesce(found.text("$elements_chain"), _words(tops["elements_chain"]))
+        chain = pc.coalesce(found.text("$elements_chain"), words(tops["elements_chain"]))
         feature = features_of(chain, found.text("$el_text"))
         named = pc.and_(pc.equal(kind, "custom"), pc.invert(auto))
         feature = pc.if_else(pc.fill_null(named, False), event, feature)
         made = {
-            "time": _time(tops["timestamp"]), "kind": kind, "event": event, "feature": feature,
-            "user": pc.coalesce(_words(tops["person_id"]), _words(tops["distinct_id"])),
-            "event_id": _words(tops["uuid"]),
+            "time": times(tops["timestamp"]), "kind": kind, "event": event, "feature": feature,
+            "user": pc.coalesce(words(tops["person_id"]), words(tops["distinct_id"])),
+            "event_id": words(tops["uuid"]),
         }  # fmt: skip
         made |= {name: found.number(name) for name in NUMBERS}
-        return [made[n] if n in made else found.text(n) for n in self.schema.names]
-
-    def _decoded(self, columns: list[pa.Array], rows: Array, why: Mapping[int, str]) -> Decoded:
-        batch = pa.RecordBatch.from_arrays(columns, schema=self.schema)
-        keep = rows.copy()
-        keep[list(why)] = False
-        if not keep.all():
-            batch = batch.filter(pa.array(keep))
-        bad = [(row + 1, why[row]) for row in sorted(why)[:BAD_LINES]]
-        return Decoded(batch, len(why), bad)
+        return {n: made[n] if n in made else found.text(n) for n in self.schema.names}
 
 
 def kinds_of(event: pa.Array, event_type: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -129,24 +110,6 @@ def _given(words: str) -> Callable[[], str]:
     return lambda: words
 
 
-def over_words(column: pa.Array, function: Callable[[str], str | None]) -> pa.Array:
-    """A function of each word, done once for each that occurs."""
-    coded = column.dictionary_encode()
-    made = pa.array([function(word) for word in coded.dictionary.to_pylist()], pa.string())
-    return made.take(coded.indices)
-
-
-def _words(column: pa.Array) -> pa.Array:
-    """Any layout of texts as plain ones."""
-    return column if pa.types.is_string(column.type) else column.cast(pa.string())
-
-
-def _time(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return _TIMES(text(column) if is_text(column.type) else column)
-
-
 def heatmap_rows(batch: pa.RecordBatch, schema: pa.Schema, kinds: Mapping[str, str]) -> pa.RecordBatch:
     """Rows of the heatmaps table: px are x * scale_factor, of the window too; a scrolldepth row has no point."""
     n = batch.num_rows
@@ -159,18 +122,18 @@ def heatmap_rows(batch: pa.RecordBatch, schema: pa.Schema, kinds: Mapping[str, s
             column = column.cast(column.type.value_type)
         return column.cast(pa.float64())
 
-    def words(name: str) -> pa.Array:
-        return _words(batch.column(name)) if name in batch.schema.names else pa.nulls(n, pa.string())
+    def told(name: str) -> pa.Array:
+        return words(batch.column(name)) if name in batch.schema.names else pa.nulls(n, pa.string())
 
     scale = pc.fill_null(number("scale_factor"), 16.0)
     x, y = pc.multiply(number("x"), scale), pc.multiply(number("y"), scale)
-    kind = over_words(words("type"), lambda word: kinds.get(word, word))
+    kind = over_words(told("type"), lambda word: kinds.get(word, word))
     depth = pc.fill_null(pc.equal(kind, "scroll"), False)
     none = pa.scalar(None, pa.float64())
-    fixed = words("pointer_target_fixed")
+    fixed = told("pointer_target_fixed")
     made = {
-        "time": _time(batch.column("timestamp")), "session": words("session_id"), "user": words("distinct_id"),
-        "page": words("current_url"), "kind": kind, "x": pc.if_else(depth, none, x), "y": pc.if_else(depth, none, y),
+        "time": times(batch.column("timestamp")), "session": told("session_id"), "user": told("distinct_id"),
+        "page": told("current_url"), "kind": kind, "x": pc.if_else(depth, none, x), "y": pc.if_else(depth, none, y),
         "fixed": pc.is_in(pc.utf8_lower(fixed), pa.array(["true", "1"])),
         "viewport_w": pc.multiply(number("viewport_width"), scale),
         "viewport_h": pc.multiply(number("viewport_height"), scale), "scroll_y": pc.if_else(depth, y, none),

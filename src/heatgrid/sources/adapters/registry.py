@@ -19,6 +19,12 @@ OWN = {
     "snowplow": "heatgrid.sources.adapters.snowplow:Snowplow",
     "posthog": "heatgrid.sources.adapters.posthog:PostHog",
     "posthog-heatmaps": "heatgrid.sources.adapters.posthog:PostHogHeatmaps",
+    "ga4": "heatgrid.sources.adapters.ga4:Ga4",
+    "mixpanel": "heatgrid.sources.adapters.mixpanel:Mixpanel",
+    "amplitude": "heatgrid.sources.adapters.amplitude:Amplitude",
+    "amplitude-interactions": "heatgrid.sources.adapters.amplitude:AmplitudeInteractions",
+    "segment": "heatgrid.sources.adapters.segment:Segment",
+    "rudderstack": "heatgrid.sources.adapters.segment:RudderStack",
 }
 """Name -> module:factory; loaded when asked for."""
 

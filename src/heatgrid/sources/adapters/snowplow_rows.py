@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from heatgrid.sources.adapters.columns import over_words
 from heatgrid.sources.adapters.dom import shown
-from heatgrid.sources.adapters.posthog_rows import over_words
 from heatgrid.sources.adapters.registry import Decoded
 from heatgrid.sources.adapters.snowplow import PLACES, WIDTH
 from heatgrid.sources.layouts import is_text, is_utf8, text
