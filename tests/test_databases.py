@@ -38,8 +38,8 @@ def made() -> list[tuple[object, ...]]:
 
 EVENTS = made()
 CREATE = (
-    "CREATE TABLE events (event_time timestamptz NOT NULL, session_id text, kind text, page_url text, button text, px integer, "
-    "py double precision)"
+    "CREATE TABLE events (event_time timestamptz NOT NULL, session_id text, kind text, page_url text, button text, "
+    "px integer, py double precision)"
 )
 QUERY = "SELECT * FROM events WHERE page_url <> '/p/6x' ORDER BY event_time"
 RENAMED = {"feature": "button", "x": "px", "y": "py", "page": "page_url", "time": "event_time", "session": "session_id"}

@@ -77,7 +77,7 @@ def keyed(
             past = np.int64(lines[t, 3])
             c = np.int64(-1)
             at = np.int64(-1)
-            m = t + 1
+            m: Any = t + 1
             while m < past:
                 word = lines[m, 0] >> 8
                 if word == key and lines[m, 0] & 0xFF == STRING:

@@ -74,7 +74,7 @@ class Amplitude:
         if self._lines is None:
             from heatgrid.sources.adapters.columns import JsonLines
 
-            paths = {name: (name,) for name in (*_TOPS, *TEXTS.values())}
+            paths: dict[str, tuple[str, ...]] = {name: (name,) for name in (*_TOPS, *TEXTS.values())}
             paths |= {name: ("event_properties", name) for name in _PROPS}
             paths |= {_MARK + name: ("event_properties", _MARK + name) for name in _PROPS}
             self._lines = JsonLines(self.schema, paths, rows)

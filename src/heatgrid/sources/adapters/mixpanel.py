@@ -73,9 +73,10 @@ class Mixpanel:
         if self._lines is None:
             from heatgrid.sources.adapters.columns import JsonLines
 
-            inner = {name: ("properties", name) for name in (*TEXTS.values(), *NUMBERS.values(), *_MORE)}
-            target = {f"attr-{name}": ("properties", "$target", f"$attr-{name}") for name in _TARGET}
-            self._lines = JsonLines(self.schema, {"event": ("event",)} | inner | target, rows)
+            paths: dict[str, tuple[str, ...]] = {"event": ("event",)}
+            paths |= {name: ("properties", name) for name in (*TEXTS.values(), *NUMBERS.values(), *_MORE)}
+            paths |= {f"attr-{name}": ("properties", "$target", f"$attr-{name}") for name in _TARGET}
+            self._lines = JsonLines(self.schema, paths, rows)
         return self._lines(data)
 
 
