@@ -75,22 +75,22 @@ def keyed(
         last = np.int64(lines[root, 3])
         while t < last:
             past = np.int64(lines[t, 3])
-            c = np.int64(-1)
+            of = np.int64(-1)
             at = np.int64(-1)
             m: Any = t + 1
             while m < past:
                 word = lines[m, 0] >> 8
                 if word == key and lines[m, 0] & 0xFF == STRING:
                     start = np.int64(lines[m, 1])
-                    c = np.int64(column[word_of(data, start, np.int64(lines[m, 2]) - start, text, ends, table)])
+                    of = np.int64(column[word_of(data, start, np.int64(lines[m, 2]) - start, text, ends, table)])
                 elif word == value and lines[m, 0] & 0xFF == OBJECT:
                     at = m
                 m = np.int64(lines[m, 3])
-            if c >= 0 and at >= 0 and found[c, r] < 0:
+            if of >= 0 and at >= 0 and found[of, r] < 0:
                 m = at + 1
                 while m < lines[at, 3]:
                     if lines[m, 0] & 0xFF != NULL:
-                        found[c, r] = m
+                        found[of, r] = m
                         break
                     m = np.int64(lines[m, 3])
             t = past
