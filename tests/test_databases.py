@@ -80,7 +80,7 @@ def programs() -> Path | None:
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
     """The address of a server of our own, on a socket in a folder of its own; it will not run as root."""
-    pytest.importorskip("adbc_driver_postgresql", reason="no adbc-driver-postgresql (extra test)")
+    pytest.importorskip("adbc_driver_postgresql", reason="no adbc-driver-postgresql (pip install it)")
     home = programs()
     if home is None:
         pytest.skip("no PostgreSQL server here (apt-get install postgresql)")

@@ -154,6 +154,13 @@ def test_both_forms_give_the_same_for_a_large_random_dump(tmp_path):
     assert [row[3] for row in a] == [t.get("page_location") for t in told]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_of_two_parameters_of_one_key_the_first_counts(form, tmp_path):
+    one = event(0, "page_view", url="https://a.example/first")
+    one["event_params"].append({"key": "page_location", "value": typed("https://a.example/second")})
+    assert rows(FORMS[form](tmp_path / form, [one]), "page") == [("https://a.example/first",)]
+
+
 def test_a_list_in_the_three_levels_of_older_writers_is_the_same(tmp_path):
     wrapped = pa.struct([("list", pa.list_(pa.struct([("element", PARAMS.value_type)])))])
     old = [e | {"event_params": {"list": [{"element": p} for p in e["event_params"]]}} for e in EVENTS]
