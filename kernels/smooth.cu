@@ -1,44 +1,20 @@
 // Symmetric separable filters: one axis a launch, along columns (down) or rows (along) of a stack of images.
 //
 // Each result is one chain of fused multiply-adds from the far taps to the near ones (small terms first), so its bits
-// depend on no tile. taps: weights of distance 0 .. radius. border: what lies beyond (Border).
+// depend on no tile. taps: weights of distance 0 .. radius. border: what lies beyond (Border). only: a number for each 32
+// lines, 0 where they are to be left as they are; none: all are filtered.
 //
 // A block filters 32 lines side by side, LENGTH results of each: lane = line, so the same code serves both axes and no
 // two lanes of a warp want one bank. A warp takes 8 results in a row, whose inputs slide through its registers: two
 // loads of shared memory for 16 additions and multiplications. Up to WINDOW / 2 taps the inputs lie in one window;
 // beyond, taps come in steps with a window left and one right of the results, so any radius fits.
-#include "include/warp.cuh"
+#include "include/lines.cuh"
 
 namespace heatgrid {
 
-enum Border { ZERO = 0, REFLECT = 1, NEAREST = 2 };
-
-constexpr int LINES = 32;
 constexpr int RESULTS = 8;
 constexpr int WARPS = 8;
 constexpr int LENGTH = RESULTS * WARPS;
-constexpr int PITCH = LINES + 1;
-
-HEATGRID_LEAF float fused(float a, float b, float c) { return fmaf(a, b, c); }
-HEATGRID_LEAF double fused(double a, double b, double c) { return fma(a, b, c); }
-
-// The index inside [0, n) that stands for i; -1 for zero. n < 2^30.
-HEATGRID_LEAF i32 border_index(i32 i, i32 n, i32 border) {
-  if (i >= 0 && i < n) return i;
-  if (border == ZERO) return -1;
-  if (border == NEAREST) return i < 0 ? 0 : n - 1;
-  i32 folded = i % (2 * n);
-  if (folded < 0) folded += 2 * n;
-  return folded < n ? folded : 2 * n - 1 - folded;
-}
-
-// One image as lines to be filtered: `step` from one element of a line to the next, `pitch` from line to line.
-struct Lines {
-  i32 count;
-  i32 length;
-  i64 pitch;
-  i64 step;
-};
 
 // Fill rows [0, n) of a window: element `from + r` of each of the 32 lines from `line` on. Neighbouring threads read
 // neighbouring memory: along a line where its elements are neighbours, else across the lines.
@@ -100,7 +76,7 @@ HEATGRID_LEAF void add_taps(const T* left, const T* right, const T* taps, int hi
 // STEP: taps a step where one window does not do. Windows: 2 * (LENGTH + STEP) rows in all.
 template <typename T, int STEP>
 HEATGRID_LEAF void filter(const T* values, T* out, const T* taps, i32 radius, i32 border, i64 images, i64 image_size,
-                          const Lines& lines) {
+                          const Lines& lines, const u32* only) {
   HEATGRID_SHARED(T, window, 2 * (LENGTH + STEP) * PITCH);
   const int line = static_cast<int>(threadIdx.x) % LINES;
   const int first = static_cast<int>(threadIdx.x) / LINES * RESULTS;
@@ -113,6 +89,7 @@ HEATGRID_LEAF void filter(const T* values, T* out, const T* taps, i32 radius, i3
     const i64 rest = tile % tiles_of_image;
     const i32 line0 = static_cast<i32>(lines.step == 1 ? rest / tiles : rest % across) * LINES;
     const i32 at = static_cast<i32>(lines.step == 1 ? rest % tiles : rest / across) * LENGTH;
+    if (only != nullptr && only[image * across + line0 / LINES] == 0) continue;
     const T* from = values + image * image_size;
     T sums[RESULTS] = {};
     T centre[RESULTS];
@@ -159,27 +136,28 @@ HEATGRID_LEAF void filter(const T* values, T* out, const T* taps, i32 radius, i3
 
 using heatgrid::i32;
 using heatgrid::i64;
+using heatgrid::u32;
 
 extern "C" __global__ void __launch_bounds__(256, 3)
     smooth_down_f32(const float* values, float* out, const float* taps, i32 radius, i32 border, i64 images, i64 ny,
-                    i64 nx) {
-  heatgrid::filter<float, 32>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(nx), static_cast<i32>(ny), 1, nx});
+                    i64 nx, const u32* only) {
+  heatgrid::filter<float, 32>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(nx), static_cast<i32>(ny), 1, nx}, only);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3)
     smooth_along_f32(const float* values, float* out, const float* taps, i32 radius, i32 border, i64 images, i64 ny,
-                     i64 nx) {
-  heatgrid::filter<float, 32>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(ny), static_cast<i32>(nx), nx, 1});
+                     i64 nx, const u32* only) {
+  heatgrid::filter<float, 32>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(ny), static_cast<i32>(nx), nx, 1}, only);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)
     smooth_down_f64(const double* values, double* out, const double* taps, i32 radius, i32 border, i64 images, i64 ny,
-                    i64 nx) {
-  heatgrid::filter<double, 16>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(nx), static_cast<i32>(ny), 1, nx});
+                    i64 nx, const u32* only) {
+  heatgrid::filter<double, 16>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(nx), static_cast<i32>(ny), 1, nx}, only);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)
     smooth_along_f64(const double* values, double* out, const double* taps, i32 radius, i32 border, i64 images, i64 ny,
-                     i64 nx) {
-  heatgrid::filter<double, 16>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(ny), static_cast<i32>(nx), nx, 1});
+                     i64 nx, const u32* only) {
+  heatgrid::filter<double, 16>(values, out, taps, radius, border, images, ny * nx, {static_cast<i32>(ny), static_cast<i32>(nx), nx, 1}, only);
 }

@@ -16,7 +16,7 @@ from emulator import foreign_columns
 from emulator.build import FORWARD, REVERSE, SHUFFLED, needs_compiler
 from emulator.device import SMALL, EmulatedDevice, OnDevice
 from heatgrid.cpu.cell import make_axis as make_cpu_axis
-from heatgrid.engine import backend, choose, device_bins, device_dwell
+from heatgrid.engine import backend, blur, choose, device_bins, device_blur, device_dwell
 from heatgrid.engine.device_bins import Bounds
 from heatgrid.engine.spans import Span, Target
 from heatgrid.gpu import availability
@@ -25,6 +25,7 @@ from heatgrid.gpu.axis import make_axis
 from heatgrid.outputs.device_grid import DeviceGrid
 from heatgrid.outputs.grouped import GroupedGrid
 from heatgrid.words.errors import DeviceError, HeatgridError
+from oracle import points as oracle
 
 pytestmark = needs_compiler
 ORDERS = (FORWARD, REVERSE, SHUFFLED)
@@ -251,6 +252,59 @@ def test_smooth_spreads_what_is_not_finite_as_far_as_the_cpu(device: EmulatedDev
     for sigma in (2, 16):
         got, want = (hg.smooth(values, sigma, backend=b, truncate=4) for b in ("gpu", "cpu"))
         np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
+
+
+@pytest.mark.parametrize("boundary", ["constant", "reflect", "nearest"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "sigma"), [((2, 65, 200), 7), ((150, 33), (9, 30)), ((40, 129), (0, 8.5)), ((129, 40), (6.5, 2))]
+)
+def test_smooth_recursively(
+    device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch, boundary: str, dtype: type, shape: Any, sigma: Any
+) -> None:
+    """By the same form as the CPU: the same bits, in any order of threads; and 1e-5 from the oracle."""
+    monkeypatch.setattr(device_blur, "MOST_TAPS", blur.MOST_TAPS)
+    values = np.random.default_rng(6).exponential(50.0, shape).astype(dtype)
+    values.reshape(-1)[::3] = 0
+    device.seed = ORDERS[("constant", "reflect", "nearest").index(boundary)]
+    got = hg.smooth(values, sigma, boundary=boundary, backend="gpu")
+    assert any(entry.startswith("recursive") for entry in device.entries)
+    np.testing.assert_array_equal(got, hg.smooth(values, sigma, boundary=boundary, backend="cpu"))
+    both = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    want = np.array([oracle.smooth(v, both, boundary) for v in values.reshape(-1, *shape[-2:])]).reshape(shape)
+    assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
+
+
+def test_which_form_smooths(device: EmulatedDevice) -> None:
+    """By sigma and the axis's length; a cut asked for is made directly; wide float32 ones in float64."""
+    values = np.random.default_rng(7).random((40, 260)).astype(np.float32)
+    for sigma, more, entries in (
+        (19.9, {}, ["smooth_along_f32", "smooth_down_f32"]),
+        (21, {}, ["recursive_along_f32", "smooth_along_f32", "smooth_down_f32"]),
+        (21, {"truncate": 5.0}, ["smooth_along_f32", "smooth_down_f32"]),
+        (201, {}, ["recursive_along_f64", "smooth_along_f64", "smooth_down_f64"]),
+    ):
+        device.launches.clear()
+        got = hg.smooth(values, sigma, backend="gpu", **more)
+        assert device.entries == entries
+        assert got.dtype == np.float32
+        np.testing.assert_array_equal(hg.smooth(on(device, values), sigma, **more), got)
+        want = hg.smooth(values, sigma, backend="cpu", **more)
+        assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
+
+
+def test_smooth_recursively_what_is_not_finite(device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It spreads 5 sigma and no further: those 32 lines are filtered directly, the others as ever."""
+    monkeypatch.setattr(device_blur, "MOST_TAPS", blur.MOST_TAPS)
+    values = np.random.default_rng(8).random((100, 150)).astype(np.float32)
+    values[70, 5], values[3, 140] = np.nan, np.inf
+    got, want = (hg.smooth(values, (0, 8), backend=b) for b in ("gpu", "cpu"))
+    np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
+    assert 0 < np.isnan(got).sum() < 100
+    calm = np.isfinite(want)
+    assert np.abs(got[calm] - want[calm]).max() <= 1e-5
+    tall, wide = (hg.smooth(values, 8, backend=b) for b in ("gpu", "cpu"))
+    np.testing.assert_array_equal(np.isfinite(tall), np.isfinite(wide))
 
 
 def test_smooth_a_stack_in_parts(device: EmulatedDevice) -> None:

@@ -164,7 +164,7 @@ def test_the_driver_gets_what_the_launch_says(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_source_is_whole_and_knows_its_headers() -> None:
-    for name in ("bin.cu", "smooth.cu", "sessions.cu", "columns.cu"):
+    for name in ("bin.cu", "smooth.cu", "recursive.cu", "sessions.cu", "columns.cu"):
         whole = text(name)
         assert '#include "' not in whole
         assert "#pragma once" not in whole

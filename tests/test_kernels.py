@@ -26,6 +26,7 @@ BUDGETS = {
     r"bin_f.._\w+": (64, 0),  # four blocks of 256 to a multiprocessor
     r"smooth_\w+_f32": (80, 26 << 10),  # three blocks of 256
     r"smooth_\w+_f64": (128, 42 << 10),  # two
+    r"recursive_\w+": (112, 42 << 10),  # two blocks of 288
     r"sort_move": (64, 27 << 10),  # four
     r"sort_\w+|visits_\w+": (40, 1 << 10),
     r"\w+": (40, 0),
@@ -254,7 +255,7 @@ def test_the_sources_compile_as_they_lie(nvrtc: Nvrtc) -> None:
     for name in SOURCES:
         flags = ("--gpu-architecture=compute_80", "--std=c++17", f"--include-path={kernels()}")
         ptx = nvrtc.compile(kernels() / name, *flags, "--fmad=false")[0].decode()
-        assert ("fma.rn" in ptx) == (name == "smooth.cu"), name
+        assert ("fma.rn" in ptx) == (name in ("smooth.cu", "recursive.cu")), name
         if name == "bin.cu":
             fused = nvrtc.compile(kernels() / name, *flags, "--fmad=true")[0].decode()
             for step in ("sub.rn.f64", "div.rn.f64", "mul.rn.f64", "sub.rn.f32", "mul.rn.f32"):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emulator.device import EmulatedDevice
-from heatgrid.engine.gauss import taps_of
+from heatgrid.engine.gauss import outside, pairs_of, taps_of
 from heatgrid.gpu import bin as bins
 from heatgrid.gpu import sessions, smooth
 from heatgrid.gpu.axis import make_axis
@@ -19,7 +19,7 @@ def traced() -> dict[str, list[Any]]:
     """By source."""
     device = EmulatedDevice()
     device.traced = []
-    for launch in (*_bins(device), *_columns(device), *_smooth(device), *_sessions(device)):
+    for launch in (*_bins(device), *_columns(device), *_smooth(device), *_recursive(device), *_sessions(device)):
         stream = device.stream()
         device.launch(launch, stream)
         stream.synchronize()
@@ -80,6 +80,23 @@ def _smooth(device: EmulatedDevice) -> Any:
         for axis in ("down", "along"):
             out = device.zeros(33 * 66, dtype)
             yield replace(smooth.smooth(axis, values, out, taps, "reflect", (1, 33, 66), device.limits), blocks=2)
+
+
+def _recursive(device: EmulatedDevice) -> Any:
+    """Two groups of lines, tiles before the first and behind the last place; one that is not finite, done directly."""
+    rng = np.random.default_rng(5)
+    for dtype in (np.float32, np.float64):
+        for axis, shape in (("down", (1, 70, 34)), ("along", (1, 34, 70))):
+            values = on(device, rng.random(34 * 70).astype(dtype))
+            values[3] = np.inf
+            pairs = on(device, pairs_of(7, dtype).reshape(-1))
+            out, wild = device.zeros(34 * 70, dtype), device.zeros(2, np.uint32)
+            far = len(outside(70, 7, "reflect")[0])
+            yield replace(
+                smooth.recursive(axis, values, out, pairs, wild, "reflect", far, shape, device.limits), blocks=2
+            )
+            taps = on(device, taps_of(2, 10, 70, "reflect", dtype))
+            yield replace(smooth.smooth(axis, values, out, taps, "reflect", shape, device.limits, wild), blocks=2)
 
 
 def _sessions(device: EmulatedDevice) -> Any:

@@ -49,9 +49,9 @@ class Axis(NamedTuple):
         cut = CUT if self.truncate is None else self.truncate
         return taps_of(self.sigma, radius_of(self.sigma, cut), self.n, self.boundary, dtype)
 
-    def is_recursive(self) -> bool:
-        """A cut asked for can only be made directly."""
-        return self.truncate is None and min(radius_of(self.sigma, CUT), self.n) > MOST_TAPS
+    def is_recursive(self, most: int = MOST_TAPS) -> bool:
+        """A cut asked for can only be made directly. most: taps on a side that still are."""
+        return self.truncate is None and min(radius_of(self.sigma, CUT), self.n) > most
 
 
 def smooth_stack(
