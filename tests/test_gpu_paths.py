@@ -70,8 +70,10 @@ def fake_cupy(compute: str = "90", available: bool = True) -> Any:
     cupy.cuda = SimpleNamespace(
         is_available=lambda: available,
         Device=lambda: SimpleNamespace(id=0, compute_capability=compute, synchronize=lambda: None),
-        Stream=lambda non_blocking: SimpleNamespace(ptr=77, synchronize=lambda: calls.append(("synchronize",))),
-        get_current_stream=lambda: SimpleNamespace(synchronize=lambda: None),
+        Stream=lambda non_blocking: SimpleNamespace(
+            ptr=77, synchronize=lambda: calls.append(("synchronize",)), wait_event=lambda e: calls.append(("wait", e))
+        ),
+        get_current_stream=lambda: SimpleNamespace(synchronize=lambda: None, record=lambda: "what was asked before"),
         runtime=SimpleNamespace(
             getDeviceProperties=lambda number: properties, memGetInfo=lambda: (100, 200), memcpyHostToDevice=1,
             memcpyAsync=lambda *args: calls.append(("copy", args)),
@@ -153,12 +155,15 @@ def test_the_driver_gets_what_the_launch_says(monkeypatch: pytest.MonkeyPatch) -
     assert (function[1], function[2].max_dynamic_shared_size_bytes) == ("bin_f32_shared", 227 << 10)
     launches = [c for c in cupy.calls if c[0] == "launch"]
     assert launches == [("launch", (4242, 3, 1, 1, 1024, 1, 1, 100_000, 77), [123456789012, 7, 0])] * 2
+    # fails if a kernel may start before CuPy has made its arguments
+    assert [c[0] for c in cupy.calls if c[0] in ("wait", "launch")] == ["wait", "launch"] * 2
+    assert ("wait", "what was asked before") in cupy.calls
     assert len(stream.held) == 2
     stream.synchronize()
     assert stream.held == []
     host = np.arange(4.0)
     device.upload(host, FakeArray(99), stream)
-    assert cupy.calls[-1] == ("copy", (99, host.ctypes.data, 32, 1, 77))
+    assert cupy.calls[-2:] == [("wait", "what was asked before"), ("copy", (99, host.ctypes.data, 32, 1, 77))]
     with pytest.raises(OutOfMemory, match="no room"):
         device.zeros(2000, np.int64)
 

@@ -110,6 +110,7 @@ class CupyDevice:
             return False
 
     def upload(self, host: npt.NDArray[Any], out: Any, stream: CupyStream) -> None:
+        self._follow(stream)
         stream.held.append((host, out))
         self._cupy.cuda.runtime.memcpyAsync(
             out.data.ptr, host.ctypes.data, host.nbytes, self._cupy.cuda.runtime.memcpyHostToDevice, stream.stream.ptr
@@ -122,10 +123,16 @@ class CupyDevice:
     def launch(self, launch: Launch, stream: CupyStream) -> None:
         kernel = self._kernel(launch)
         packed = Packed(launch.args, _address)
+        self._follow(stream)
         stream.held.append(launch.args)
         self._cupy.cuda.driver.launchKernel(
             kernel.ptr, launch.blocks, 1, 1, launch.threads, 1, 1, launch.shared, stream.stream.ptr, packed.address, 0
         )
+
+    def _follow(self, stream: CupyStream) -> None:
+        """What CuPy still makes on the caller's stream (an array, its cast, memory that is used again) comes first:
+        streams of ours do not wait for that one by themselves."""
+        stream.stream.wait_event(self._cupy.cuda.get_current_stream().record())
 
     def _kernel(self, launch: Launch) -> Any:
         """Compiled once a process and, by CuPy, once on disk for this architecture and this very text."""
