@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from heatgrid.engine import (
 )
 from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.findings import Found
+from heatgrid.engine.finish_cells import SparseMap, sparse_maps
 from heatgrid.engine.finish_funnel import drop_offs_table, funnel_table
 from heatgrid.engine.periods import labels_between
 from heatgrid.outputs.grid import Grid
@@ -505,6 +507,10 @@ class Heat:
     def layers(self) -> pa.Table:
         """One row a map: layer, page, bucket, fixed, segments and period if any, events, sessions, viewport_w."""
         return others.capped_layers(self.state, finish.layers_table(self.state))
+
+    def sparse_maps(self, *, split: bool = False) -> Iterator[SparseMap]:
+        """All maps as lists of their cells: the whole ones, or those by all segments and periods of the plan."""
+        return sparse_maps(self.state, split=split)
 
     def map(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +15,7 @@ from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
 from heatgrid.outputs.pictures import map_picture, overlay_png, plot_png, screenshot
 from heatgrid.outputs.plots import Plot, plot
+from heatgrid.outputs.report_data import places, view_data
 from heatgrid.outputs.report_page import page
 from heatgrid.outputs.screens import height_off, screen_for, screens_of, slug
 from heatgrid.outputs.scroll_pictures import scroll_subtitle
@@ -26,6 +27,8 @@ from heatgrid.words.plan import BUCKETS, Plan
 if TYPE_CHECKING:
     import pyarrow as pa
     from PIL import Image
+
+    from heatgrid.engine.finish_cells import SparseMap
 
 ROOM, NARROW_ROOM = (560, 1500), (324, 1500)
 """Pixels of a map within the page; a phone's page is not blown up to the width of a desktop's."""
@@ -63,7 +66,10 @@ class Result(Protocol):
     def scroll_picture(
         self, path: Path, *, page: str | None = ..., bucket: str | None = ..., max_height: int = ...
     ) -> Path: ...
+    @property
+    def layout(self) -> pa.Table: ...
     def layers(self) -> pa.Table: ...
+    def sparse_maps(self, *, split: bool) -> Iterable[SparseMap]: ...
     def map(self, layer: str = ..., *, page: str | None = ..., bucket: str | None = ..., fixed: bool = ...) -> Grid: ...
     def matrix(self, rows: str = ..., columns: str = ..., values: str = ...) -> Matrix: ...
     def transition_matrix(self, of: str | None = ...) -> Matrix: ...
@@ -99,6 +105,15 @@ class Content:
     features: pa.Table | None
     pages: pa.Table | None
     notes: list[str]
+    data: tuple[str, str] | None = None
+    """JSON and blob of the map view."""
+    left: int = 0
+    """Maps that the page has no room for."""
+    screened: bool = False
+    scale: str = "log"
+    places: dict[str, str] = field(default_factory=dict)
+    """The page of a feature on which it is clicked most."""
+    drawn: frozenset[str] = frozenset()
     findings: pa.Table | None = None
     funnel: pa.Table | None = None
     rules: pa.Table | None = None
@@ -133,7 +148,9 @@ def write_report(
     shots = None if screens is None else Shots(heat, screens)
     with atomic_dir(directory) as folder:
         (folder / "maps").mkdir()
-        chosen, in_all = busiest(heat.layers(), maps)
+        layers = heat.layers()
+        chosen, in_all = busiest(layers, maps)
+        data, left = view_data(heat, cmap, scale, shots) if layers.num_rows else (None, 0)
         content = Content(
             title=title,
             summary=heat.summary,
@@ -145,6 +162,12 @@ def write_report(
             features=heat.features if "features" in heat.plan.tables else None,
             pages=heat.pages if "pages" in heat.plan.tables else None,
             notes=_off(heat.plan, heat.summary),
+            data=data,
+            left=left,
+            screened=shots is not None,
+            scale=scale,
+            places=places(heat),
+            drawn=frozenset(layers["layer"].to_pylist()),
             findings=heat.findings,
             funnel=heat.funnel if heat.plan.funnel_steps and _counts(heat, "funnel") else None,
             rules=heat.rules if heat.plan.friction else None,

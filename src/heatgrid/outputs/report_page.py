@@ -21,6 +21,7 @@ from heatgrid.outputs.report_parts import (
     text,
     usage_section,
 )
+from heatgrid.outputs.report_view import findings_section, script, view_section
 from heatgrid.words.events import RICH
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def page(content: Content, cmap: str) -> str:
     """The whole document."""
     here = files("heatgrid.outputs") / "templates"
     style = (here / "report.css").read_text(encoding="utf-8") + level_styles(cmap)
-    script = (here / "report.js").read_text(encoding="utf-8")
+    code = script()
     body = "".join(_body(content, cmap))
     policy = (
-        f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
+        f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(code)}; "
         "base-uri 'none'; form-action 'none'"
     )
     return (
@@ -66,7 +67,7 @@ def page(content: Content, cmap: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer"><meta name="color-scheme" content="light dark">'
         f"<title>{text(content.title, 120)}</title><style>{style}</style></head>\n"
-        f"<body>{body}<script>{script}</script></body></html>\n"
+        f"<body>{body}<script>{code}</script></body></html>\n"
     )
 
 
@@ -113,8 +114,10 @@ def _body(content: Content, cmap: str) -> list[str]:
         f'<header class="top"><h1>{text(content.title, 120)}</h1><p class="lead">{text(lead(content))}</p>',
         _tiles(content),
         _alert(content),
+        _left_out(content),
         _nav(content),
         '</header><main id="content">',
+        findings_section(content),
     ]
     matrices = [matrix_section(matrix, i) for i, matrix in enumerate(content.matrices)]
     beside = content.maps[0] if content.maps and content.matrices and len(content.matrices[0].columns) <= 7 else None
@@ -125,7 +128,7 @@ def _body(content: Content, cmap: str) -> list[str]:
         parts.append(f'<div class="hero">{matrices[0]}{shown}{map_figure(beside)}</section></div>')
     if content.funnel is not None:
         parts.append(funnel_section(content.funnel, sessions))
-    parts.append(_maps(content, 0 if beside is None else 1))
+    parts.append(view_section(content))
     time_name = "time" if RICH & set(content.summary.get("kinds") or {}) else "time until next event"
     if content.features is not None and content.features.num_rows:
         parts.append(usage_section(content.features, "feature", sessions, time_name))
@@ -138,10 +141,6 @@ def _body(content: Content, cmap: str) -> list[str]:
     parts.append(_friction(content))
     parts += matrices[1:]
     parts += [_ledger(content), _off(content), _definitions(), "</main>", _footer(content)]
-    parts.append(
-        '<dialog aria-label="map, enlarged"><div class="bar-top"><div><h3></h3><p class="n"></p></div>'
-        '<form method="dialog"><button>Close</button></form></div><div class="frame"><img alt=""></div></dialog>'
-    )
     return parts
 
 
@@ -166,14 +165,21 @@ def _alert(content: Content) -> str:
     return f'<p class="alert" role="note">{text(" ".join(out))}</p>' if out else ""
 
 
+def _left_out(content: Content) -> str:
+    """Bots and excluded users: on the first screen, as they are not in any number of it."""
+    ledger = content.ledger
+    out = [f"{count:,} rows of {what}s" for what, count in sorted(ledger.left_out.items()) if count]
+    return f'<p class="n" id="left-out">Left out of all numbers: {text(", ".join(out))}.</p>' if out else ""
+
+
 def _nav(content: Content) -> str:
-    links = []
+    links = [("findings", "Findings")] if content.findings is not None else []
     if content.matrices:
         links.append(("matrix", "Usage matrix"))
     if content.funnel is not None:
         links.append(("funnel", "Funnel"))
-    if content.maps:
-        links.append(("maps", "Maps"))
+    if content.data:
+        links.append(("view", "Maps"))
     for name, rows in (("features", content.features), ("pages", content.pages)):
         if rows is not None and rows.num_rows:
             links.append((name, name.capitalize()))
@@ -184,22 +190,6 @@ def _nav(content: Content) -> str:
     links += [("ledger", "Ledger"), ("off", "What is off"), ("definitions", "Definitions")]
     items = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)
     return f'<nav aria-label="sections">{items}</nav>'
-
-
-def _maps(content: Content, shown: int) -> str:
-    """The maps after those ``shown`` already."""
-    if not content.maps:
-        return '<section id="maps"><h2>Maps</h2><p class="n">No map: no row of a mapped kind has a point.</p></section>'
-    figures = "".join(map_figure(card) for card in content.maps[shown:])
-    if not figures:
-        return ""
-    more = content.maps_in_all - len(content.maps)
-    left = f"; {more:,} more can be drawn with heatgrid map" if more > 0 else ""
-    above = ", the first above" if shown else ""
-    return (
-        f'<section id="maps"><h2>Maps</h2><p class="n">The {len(content.maps)} with the most events{above}{left}. '
-        f'Each has its own colour scale.</p><div class="maps">{figures}</div></section>'
-    )
 
 
 def _friction(content: Content) -> str:

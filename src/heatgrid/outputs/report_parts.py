@@ -49,6 +49,8 @@ def level_styles(cmap: str) -> str:
             ink = "#fff" if luminance((red, green, blue)) < 0.19 else "#14141a"
             lines.append(f".h{level}{{background:#{red:02x}{green:02x}{blue:02x};color:{ink}}}")
     bars = [f".b{i}{{background-size:{80 * i / BARS:g}% 3px}}" for i in range(1, BARS + 1)]
+    stops = ",".join("#{:02x}{:02x}{:02x}".format(*entry) for entry in table(cmap)[FIRST::15].tolist())
+    bars.append(f".ramp{{background:linear-gradient(90deg,{stops})}}")
     return "\n".join([*rules["light"], "@media (prefers-color-scheme:dark){", *rules["dark"], "}", *bars])
 
 

@@ -1,0 +1,53 @@
+// Controls follow each other: a page has its widths, and all begins with the busiest map.
+function widths() {
+  const { layer, page } = state(), before = $("view-width").value, events = new Map();
+  for (const m of data.maps)
+    if (m[PAGE] === page && !m[FIXED] && !m[PARTS].length && (data.layers[m[LAYER]] === layer || layer === "attention"))
+      events.set(m[BUCKET], (events.get(m[BUCKET]) || 0) + m[EVENTS]);
+  const order = [...events].sort((a, b) => b[1] - a[1]).map(([bucket]) => data.buckets[bucket]);
+  options($("view-width"), order);
+  if (order.includes(before)) $("view-width").value = before;
+}
+function pick(page, kind, bucket) {
+  if (KINDS.has(kind)) $("view-kind").value = kind;
+  if (data.pages.includes(page)) $("view-page").value = page;
+  widths();
+  if (bucket && [...$("view-width").options].some((o) => o.value === bucket)) $("view-width").value = bucket;
+  draw();
+}
+function pages(wanted) {
+  const before = $("view-page").value, words = wanted.toLowerCase();
+  const there = data.pages.filter((name, i) => name.toLowerCase().includes(words) && data.maps.some((m) => m[PAGE] === i));
+  options($("view-page"), there);
+  if (there.includes(before)) $("view-page").value = before;
+  $("view-found").textContent = `${there.length} of ${data.pages.length} pages`;
+  return there.length;
+}
+function parts() {
+  const names = new Map();
+  for (const m of data.maps) for (const [name, value] of m[PARTS]) names.set(name, (names.get(name) || new Set()).add(data.parts[value]));
+  for (const [name, values] of names) {
+    const label = document.createElement("label"), select = document.createElement("select");
+    select.dataset.part = name;
+    options(select, [...values].sort(), "all");
+    label.append(name, " ", select);
+    $("view-parts").append(label);
+  }
+}
+async function start() {
+  if (!data.maps.length) return;
+  await inflate();
+  options($("view-kind"), KINDS.keys());
+  parts();
+  pages("");
+  const first = data.maps.find((m) => data.layers[m[LAYER]] === "clicks") || data.maps[0];
+  pick(data.pages[first[PAGE]], data.layers[first[LAYER]]);
+  $("view-search").addEventListener("input", () => { if (pages($("view-search").value)) { widths(); draw(); } });
+  for (const id of ["view-page", "view-kind"]) $(id).addEventListener("change", () => { widths(); draw(); });
+  for (const id of ["view-width", "view-scale", "view-fixed", "view-areas", "view-strip"]) $(id).addEventListener("change", draw);
+  for (const id of ["view-opacity", "view-smooth"]) $(id).addEventListener("input", draw);
+  $("view-parts").addEventListener("change", draw);
+  for (const card of document.querySelectorAll(".finding")) finding(card);
+  document.documentElement.dataset.ready = "yes";
+}
+start();
