@@ -23,7 +23,7 @@ def clients() -> Path:
     if not (folder / "rrweb").is_dir():
         npm = shutil.which("npm")
         if npm is None:
-            pytest.skip("browser tests: no npm on this machine (scripts/browser installs it)")
+            pytest.skip("browser tests: no npm on this machine (scripts/packages installs it)")
         done = subprocess.run(
             [npm, "ci", "--ignore-scripts"], cwd=HERE, capture_output=True, text=True, timeout=100, check=False
         )
@@ -88,7 +88,7 @@ def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="browser tests: playwright is not installed")
     path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if path is None:
-        pytest.skip("browser tests: no chromium on this machine (scripts/browser installs it)")
+        pytest.skip("browser tests: no chromium on this machine (scripts/packages installs it)")
     with sync_api.sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield made
