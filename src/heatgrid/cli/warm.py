@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from heatgrid.cli import text
+from heatgrid.cli.report import RULES
 
 ROWS = 20_000
 
@@ -43,10 +44,16 @@ def _maps(folder: Path) -> None:
     from heatgrid.words.areas import Area
 
     bar = [Area("nav.home", 0, 1, 12, 52)]
-    heat = _run(
-        folder, maps=LAYERS, every=PERIOD, transitions=JOURNEYS, friction=RULES, scroll=True, layout=bar
-    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "maps": LAYERS,
+        "every": PERIOD,
+        "transitions": JOURNEYS,
+        "friction": RULES,
+        "scroll": True,
+    }
+    heat = _run(folder, layout=bar, **usual)
     heat.report(folder / "report")
+    _run(folder, layout=True, **usual)
     # the scan has a shorter form for sources without ids of events
     run(read(folder / "events.parquet", map={"event_id": None}), maps=LAYERS)
 
