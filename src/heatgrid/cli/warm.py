@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from heatgrid.cli import text
-from heatgrid.cli.report import RULES
+from heatgrid.cli.report import JOURNEYS, LAYERS, PERIOD, RULES
 
 ROWS = 20_000
 
@@ -40,7 +40,6 @@ def _run(folder: Path, order: str = "auto", **plan: Any) -> Any:
 
 def _maps(folder: Path) -> None:
     from heatgrid.api import read, run
-    from heatgrid.cli.report import JOURNEYS, LAYERS, PERIOD, RULES
     from heatgrid.words.areas import Area
 
     bar = [Area("nav.home", 0, 1, 12, 52)]
