@@ -275,7 +275,7 @@ def test_an_open_session_takes_what_the_model_says(fields: dict[str, Any], monke
         run_plan(hg.read(alike(many)), Plan(frame="page", **fields), max_open=1 << 20, block_rows=4096)
     each = float(np.mean([(some - held[0]) / many for some, many in zip(held[1:], numbers[1:], strict=True)]))
     model = open_session_bytes(Plan(**fields))
-    assert 0.5 * model < each <= model, "arrays alone, of what the process takes"
+    assert 0.45 * model < each <= model, "arrays alone, of what the process takes"
 
 
 def alike(sessions: int) -> pa.Table:
