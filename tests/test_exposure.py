@@ -17,10 +17,10 @@ from answers import groupings, run_engine
 from heatgrid.cli import main
 from heatgrid.demo.generate import write
 from heatgrid.demo.site import DEAD_BUTTON, UNUSED_FEATURE
-from heatgrid.engine.memory import Room
 from heatgrid.states.store import to_bytes
 from heatgrid.words.areas import Area, load_areas
 from heatgrid.words.errors import UsageError
+from law import check_lanes_and_parts
 from oracle import exposure as oracle
 from oracle import sessions
 from strategies import T0, TICKS, Input
@@ -242,24 +242,7 @@ def test_intervals_medians_and_the_rule_of_the_underused_of_a_crowd(seed, distin
 @settings(EXAMPLES, max_examples=40)
 @given(data=visits(), more=st.data(), parts=st.integers(2, 3))
 def test_parts_of_the_sessions_add_up_and_every_lane_gives_the_same_bytes(data, more, parts):
-    fields = more.draw(fields_for(data)) | {"session_gap": None}
-    owner = next(name for name in ("session", "user") if name in data.columns)
-    whole = run(data, fields)
-    assert to_bytes(whole.state) == to_bytes(run(data, fields, order="any", block_rows=5).state)
-    assert to_bytes(whole.state) == to_bytes(run(data, fields, block_rows=3, threads=1, max_open=1).state)
-    spilled = run(data, fields, order="any", room=Room(rows=1, leaf_rows=3, batch_rows=8, parts=2))
-    assert to_bytes(whole.state) == to_bytes(spilled.state)
-
-    def owner_of(row):
-        return row[owner], row.get("tab") if owner == "user" else None
-
-    who = sorted({owner_of(row) for rows in data.files for row in rows}, key=repr)
-    pieces = []
-    for part in range(parts):
-        files = [[row for row in rows if owner_of(row) in who[part::parts]] for rows in data.files]
-        pieces.append(run(replace(data, files=files), fields))
-        pieces[-1].state.inputs = []
-    assert got(hg.merge(pieces)) == got(whole)
+    check_lanes_and_parts(run, got, data, more.draw(fields_for(data)), parts)
 
 
 SUMS = ("exposed_views", "views_clicked", "clicks", "clicks_unexposed", "exposure_ms", "hover_ms", "views_hovered")

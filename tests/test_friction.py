@@ -16,9 +16,9 @@ import heatgrid as hg
 from answers import cells_of, differences, groupings, map_groupings, run_engine
 from heatgrid.cli import main
 from heatgrid.demo.generate import write
-from heatgrid.states.store import to_bytes
 from heatgrid.words.errors import HeatgridError, UsageError
 from heatgrid.words.friction import PRESETS, REACTIONS, Back, Follow, Loop, Marked, Repeat, Thrash, rules_of
+from law import check_lanes_and_parts
 from oracle import friction as oracle
 from oracle import sessions, sql
 from strategies import BLOCKS, LANES, SMALL, T0, TICKS, Input, event_files, plans, shapes
@@ -188,28 +188,7 @@ def test_every_rule_on_any_rows(data, more, shape, block_rows):
 @settings(EXAMPLES, max_examples=25)
 @given(data=clicking(), more=st.data(), parts=st.integers(2, 3))
 def test_parts_of_the_sessions_add_up_and_every_lane_gives_the_same_bytes(data, more, parts):
-    fields = more.draw(fields_for(data))
-    fields["session_gap"] = None
-    owner = next(name for name in ("session", "user") if name in data.columns)
-    whole = run_engine(data, fields)
-    assert_same_bytes(whole, run_engine(data, fields, order="any", block_rows=5))
-    assert_same_bytes(whole, run_engine(data, fields, block_rows=3, threads=1))
-    pieces = []
-    owners = ["s1", "s2"] if owner == "session" else [("s1", "t1"), ("s1", None), ("s2", "t1"), ("s2", None)]
-    for part in range(parts):
-        mine = owners[part::parts]
-        files = [[r for r in rows if (r[owner] if owner == "session" else (r[owner], r.get("tab"))) in mine]
-                 for rows in data.files]  # fmt: skip
-        pieces.append(run_engine(replace(data, files=files), fields))
-    for piece in pieces:
-        piece.state.inputs = []
-    merged = hg.merge(pieces)
-    assert got(merged) == got(whole)
-
-
-def assert_same_bytes(a, b):
-    """The counters alone: the states also hold how the input was named."""
-    assert to_bytes(a.state) == to_bytes(b.state)
+    check_lanes_and_parts(run_engine, got, data, more.draw(fields_for(data)), parts)
 
 
 @settings(EXAMPLES, max_examples=20)

@@ -17,9 +17,8 @@ import heatgrid as hg
 from answers import differences, groupings, run_engine
 from heatgrid.cli import main
 from heatgrid.demo.generate import write
-from heatgrid.engine.memory import Room
-from heatgrid.states.store import to_bytes
 from heatgrid.words.errors import LimitError, UsageError
+from law import check_lanes_and_parts
 from oracle import scroll as oracle
 from oracle import sessions, sql
 from strategies import T0, TICKS, Input, event_files, plans, shapes
@@ -189,25 +188,7 @@ def test_every_table_on_any_rows(data, more, shape, block_rows):
 @settings(EXAMPLES, max_examples=30)
 @given(data=scrolling(), more=st.data(), parts=st.integers(2, 3))
 def test_parts_of_the_sessions_add_up_and_every_lane_gives_the_same_bytes(data, more, parts):
-    fields = more.draw(fields_for(data)) | {"session_gap": None}
-    owner = next(name for name in ("session", "user") if name in data.columns)
-    whole = run_engine(data, fields)
-    assert to_bytes(whole.state) == to_bytes(run_engine(data, fields, order="any", block_rows=5).state)
-    assert to_bytes(whole.state) == to_bytes(run_engine(data, fields, block_rows=3, threads=1, max_open=1).state)
-    spilled = run_engine(data, fields, order="any", room=Room(rows=1, leaf_rows=3, batch_rows=8, parts=2))
-    assert to_bytes(whole.state) == to_bytes(spilled.state)
-
-    def owner_of(row):
-        return row[owner], row.get("tab") if owner == "user" else None
-
-    who = sorted({owner_of(row) for rows in data.files for row in rows}, key=repr)
-    pieces = []
-    for part in range(parts):
-        mine = who[part::parts]
-        files = [[row for row in rows if owner_of(row) in mine] for rows in data.files]
-        pieces.append(run_engine(replace(data, files=files), fields))
-        pieces[-1].state.inputs = []
-    assert got(hg.merge(pieces)) == got(whole)
+    check_lanes_and_parts(run_engine, got, data, more.draw(fields_for(data)), parts)
 
 
 @settings(EXAMPLES, max_examples=40)

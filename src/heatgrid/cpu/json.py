@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from heatgrid.cpu.intrinsics import load64, string_ends, trailing_zeros
+from heatgrid.cpu.intrinsics import load32, load64, string_ends, trailing_zeros
 from heatgrid.cpu.jit import tight
 
 OBJECT, ARRAY, STRING, ESCAPED, NUMBER, TRUE, FALSE, NULL = range(1, 9)
@@ -28,6 +28,7 @@ TABLE = 1024
 
 _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _AFTER = range(5)
 _SPACE, _QUOTE, _SLASH, _MINUS, _DOT = 0x20, 0x22, 0x5C, 0x2D, 0x2E
+_TRUE, _NULL, _ALSE = (int.from_bytes(word, "little") for word in (b"true", b"null", b"alse"))
 _MASKS = np.array([(1 << 8 * n) - 1 for n in range(8)] + [2**64 - 1], np.uint64)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -237,32 +238,13 @@ def tape(
                         bad = True
                         break
                     at = past
-                elif (
-                    c == 0x74
-                    and at + 4 <= stop
-                    and data[at + 1] == 0x72
-                    and data[at + 2] == 0x75
-                    and data[at + 3] == 0x65
-                ):
+                elif c == 0x74 and at + 4 <= stop and load32(data, at) == _TRUE:
                     kind = TRUE
                     at += 4
-                elif (
-                    c == 0x6E
-                    and at + 4 <= stop
-                    and data[at + 1] == 0x75
-                    and data[at + 2] == 0x6C
-                    and data[at + 3] == 0x6C
-                ):
+                elif c == 0x6E and at + 4 <= stop and load32(data, at) == _NULL:
                     kind = NULL
                     at += 4
-                elif (
-                    c == 0x66
-                    and at + 5 <= stop
-                    and data[at + 1] == 0x61
-                    and data[at + 2] == 0x6C
-                    and data[at + 3] == 0x73
-                    and data[at + 4] == 0x65
-                ):
+                elif c == 0x66 and at + 5 <= stop and load32(data, at + 1) == _ALSE:
                     kind = FALSE
                     at += 5
                 else:
