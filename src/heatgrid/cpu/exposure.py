@@ -185,7 +185,7 @@ def _leave(e: Any, m: Any, clock: Any, least: Any, pool: Any) -> None:
         _expose(m, (pool[e + np.uint64(E_STATE)] >> BITS) & _MASK, pool)
 
 
-@fused
+@tight
 def _point_at(
     feature: Any, r: Any, v: Any, runs: Any, views: Any, groups: Any, of_group: Any, pool: Any, pool_state: Any,
     heads: Any,
@@ -202,7 +202,7 @@ def _point_at(
     runs[r, R_HOVER_AT] = -1
 
 
-@fused
+@tight
 def _out(
     r: Any, named: Any, locals_: Any, least: Any, runs: Any, views: Any, groups: Any, of_group: Any, pool: Any,
     pool_state: Any, heads: Any,
@@ -218,7 +218,7 @@ def _out(
     _point_at(np.int64(-1), r, v, runs, views, groups, of_group, pool, pool_state, heads)
 
 
-@fused
+@tight
 def _shift(
     r: Any, v: Any, named: Any, start: Any, stop: Any, lined: Any, locals_: Any, least: Any, goals: Any, runs: Any,
     views: Any, pool: Any, pool_state: Any, heads: Any,
@@ -290,7 +290,7 @@ def _earlier(word: Any, shift: Any, goals: Any) -> Any:
     return word
 
 
-@fused
+@tight
 def _room(
     v: Any, s: Any, bases: Any, views: Any, groups: Any, view_heads: Any, heads: Any, pool: Any, pool_state: Any,
     keys: Any, count: Any, buckets: Any, used: Any,
