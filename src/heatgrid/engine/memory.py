@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from heatgrid.engine.room import available_bytes, resident_bytes
+from heatgrid.engine.room import addresses_left, available_bytes, resident_bytes
 from heatgrid.words.errors import LimitError
 from heatgrid.words.plan import GOAL_LAYER, OF_VIEWS, Plan
 from heatgrid.words.sizes import parse_size, shown_size
@@ -24,6 +24,8 @@ FLIGHT_ROW_BYTES, FLIGHT_ROWS = 128, 2_000_000
 """Of rows that are decoded ahead, as far as there are as many."""
 LEAST_ROWS = 24 << 20
 PLENTY = 1 << 30
+ADDRESSES = 512 << 20
+"""What looking at an input may take of the address space: Arrow's threads and their allocators, 250 to 440 MiB seen."""
 _FREE = "the memory of this machine, or of its container"
 OPEN_SESSION_BYTES = 2750
 """Of an open session of 50 rows with clicks in 30 cells, measured: 1,606 of them are its set of cells."""
@@ -122,6 +124,17 @@ class Memory:
             "the memory that the run may take is too little", code="HG4003", where=self.asked,
             value=shown_size(self.limit), expected=f"at least {shown_size(least, 'MB')} for this process",
             hint=f"--memory {shown_size(least, 'MB')}",
+        )  # fmt: skip
+
+
+def check_addresses() -> None:
+    """Refuse to open an input in too little address space: Arrow ends the process where a thread of its gets none."""
+    left = addresses_left()
+    if left < ADDRESSES:
+        raise LimitError(
+            "too little address space is left", code="HG4010", where="RLIMIT_AS (ulimit -v)",
+            value=f"{shown_size(left, 'MB')} are left", expected=f"at least {shown_size(ADDRESSES, 'MB')}",
+            hint="raise the limit, or limit what is resident instead: --memory",
         )  # fmt: skip
 
 

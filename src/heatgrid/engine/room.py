@@ -52,7 +52,7 @@ def caches() -> Caches:
 
 def available_bytes() -> int:
     """The least of: memory free or reclaimable, what the control groups leave, what RLIMIT_AS leaves."""
-    return left_of(min(_machine(), _address_space()))
+    return left_of(min(_machine(), max(addresses_left() - THREADS_ADDRESSES, 0)))
 
 
 def _machine() -> int:
@@ -65,7 +65,8 @@ def _machine() -> int:
     return UNKNOWN
 
 
-def _address_space() -> int:
+def addresses_left() -> int:
+    """Bytes of address space that RLIMIT_AS leaves to the process."""
     try:
         import resource
     except ImportError:
@@ -77,7 +78,7 @@ def _address_space() -> int:
         used = int(_STATM.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return limit
-    return max(limit - used - THREADS_ADDRESSES, 0)
+    return max(limit - used, 0)
 
 
 def resident_bytes() -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from heatgrid.engine.memory import check_addresses
 from heatgrid.engine.workers import Workers
 from heatgrid.sources import infer, mapping, values
 from heatgrid.sources.adapters import choose as adapting
@@ -456,7 +457,7 @@ def open_events(
     turns values of a wrong type into missing ones, ``on_error="skip"`` leaves out files that cannot be read and
     lists them, ``time_range`` are the years that a time may lie in (half-open; others become null), ``evidence`` what
     the source can tell (``words.evidence.evidence_of``: {"time_quality": "flush:5000", "has": "scroll,viewport"}),
-    ``fixed`` reads the columns of ``map`` and no other: nothing is inferred.
+    ``declared`` reads the columns of ``map`` and no other: nothing is inferred.
     """
     if on_error not in ("raise", "skip"):
         raise UsageError("on_error is 'raise' or 'skip'", code="HG1205", value=on_error)
@@ -465,6 +466,7 @@ def open_events(
         format = check_format(format)
     if not time_range[0] < time_range[1] or not 1 <= time_range[0] <= time_range[1] <= 9999:
         raise UsageError("time_range is (first year, year after the last)", code="HG1206", value=time_range)
+    check_addresses()
     notes: list[str] = []
     skipped: list[str] = []
     parts = _parts(source, format, adapter, on_error, notes, skipped)
