@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from heatgrid.cli import summary
+from heatgrid.cli.beside import helped
 from heatgrid.cli.doctor import say_if_first
 from heatgrid.cli.options import Common, Counting, Reading, Running, opt
 from heatgrid.cli.progress import Bar
@@ -44,15 +45,16 @@ def demo(*, dump: Dump, common: Common) -> None:
     check_place(os.path.join(dump.out, REPORT), folder=True)
     path = os.path.join(dump.out, FILE)
     started = time.monotonic()
-    with Bar(not common.quiet) as bar:
-        counts = write(path, dump.rows, seed=dump.seed, progress=bar).as_dict()
-    if not common.quiet:
-        say(f"made {dump.rows:,} events in {time.monotonic() - started:.1f} s: {clean(path)}")
-        say("planted: " + ", ".join(planted(counts)))
-    heat = heat_of(
-        [path], Reading(), Counting(), Running(), common, maps=LAYERS, every=PERIOD, transitions=JOURNEYS, scroll=True,
-        friction=RULES, layout=areas(),
-    )  # fmt: skip
+    with helped():
+        with Bar(not common.quiet) as bar:
+            counts = write(path, dump.rows, seed=dump.seed, progress=bar).as_dict()
+        if not common.quiet:
+            say(f"made {dump.rows:,} events in {time.monotonic() - started:.1f} s: {clean(path)}")
+            say("planted: " + ", ".join(planted(counts)))
+        heat = heat_of(
+            [path], Reading(), Counting(), Running(), common, maps=LAYERS, every=PERIOD, transitions=JOURNEYS,
+            scroll=True, friction=RULES, layout=areas(),
+        )  # fmt: skip
     index = heat.report(os.path.join(dump.out, REPORT))
     if common.json:
         summary.as_json("demo", heat, events=path, path=str(index), planted=counts)

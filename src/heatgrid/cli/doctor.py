@@ -85,9 +85,14 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(heatgrid.__file__).parent
 
 
+def is_first() -> bool:
+    """No kernel is compiled here yet."""
+    return next(cache_folder().rglob("*.nbi"), None) is None
+
+
 def say_if_first(quiet: bool) -> None:
     """The first run on a machine compiles; that wait is announced."""
-    if not quiet and next(cache_folder().rglob("*.nbi"), None) is None:
+    if not quiet and is_first():
         text.say("the first run compiles the kernels: some seconds, once (heatgrid doctor --warm does it ahead)")
 
 

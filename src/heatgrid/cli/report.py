@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from heatgrid.cli import summary
+from heatgrid.cli.beside import helped
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running, opt
 from heatgrid.cli.values import names
 from heatgrid.cli.work import check_place, heat_of, need, rules_of
@@ -33,20 +34,21 @@ def report(
     """
     out = need(folder.out, "--out", "heatgrid report EVENTS -o report")
     check_place(out, folder=True)
-    heat = heat_of(
-        events,
-        reading,
-        counting,
-        running,
-        common,
-        maps=names(counting.maps) or LAYERS,
-        every=counting.every or PERIOD,
-        transitions=names(counting.transitions) or JOURNEYS,
-        scroll=True,
-        friction=rules_of(counting) or RULES,
-        layout=counting.layout or True,
-        exposure=counting.exposure or counting.areas is not None,
-    )
+    with helped():
+        heat = heat_of(
+            events,
+            reading,
+            counting,
+            running,
+            common,
+            maps=names(counting.maps) or LAYERS,
+            every=counting.every or PERIOD,
+            transitions=names(counting.transitions) or JOURNEYS,
+            scroll=True,
+            friction=rules_of(counting) or RULES,
+            layout=counting.layout or True,
+            exposure=counting.exposure or counting.areas is not None,
+        )
     index = heat.report(out, screens=folder.screens)
     if common.json:
         summary.as_json("report", heat, path=str(index))

@@ -10,7 +10,8 @@ are gone its own cache. Further than Numba's cache goes this one:
   kept kernels where they are, and one that has a formula or a constant of another file in it would count by the old;
 - it carries a checksum, and is loaded for the very types that it was compiled for (two processes that save at one time
   can give one file two names);
-- what cannot be read is compiled again, and what cannot be written is not kept.
+- what cannot be read is compiled again, and what cannot be written is not kept;
+- of processes that want a kernel that is not there, one compiles it (``cpu.turn``).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
+
+from heatgrid.cpu import turn
 
 TRIED = ((0, 61), (0, 68))
 """The first and the last minor version of Numba whose kernels were loaded without the compiler."""
@@ -82,6 +85,17 @@ def _kind() -> Any:
             self._cache_file._source_stamp = stamp(Path(function.__code__.co_filename))
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
+            found = self._kept(sig, target_context)
+            if found is None and turn.begin(self._cache_path, self._named(sig)):
+                found = self._kept(sig, target_context)
+                if found is not None:
+                    turn.end(self._cache_path, self._named(sig))
+            return found
+
+        def _named(self, sig: Any) -> str:
+            return f"{self._py_func.__module__}.{self._py_func.__qualname__}{sig}"
+
+        def _kept(self, sig: Any, target_context: Any) -> Any:
             for load in (self._quickly, super().load_overload) if quick else (super().load_overload,):
                 try:
                     found = load(sig, target_context)
@@ -100,6 +114,7 @@ def _kind() -> Any:
         def save_overload(self, sig: Any, data: Any) -> None:
             with suppress(OSError, pickle.PickleError, EOFError):
                 super().save_overload(sig, data)
+            turn.end(self._cache_path, self._named(sig))
 
     return Kept
 
