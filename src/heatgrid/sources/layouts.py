@@ -91,6 +91,8 @@ def _readable(value: bytes) -> bool:
 
 
 def is_utf8(data: bytes) -> bool:
+    if data.isascii():  # ten times as fast
+        return True
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:

@@ -10,7 +10,7 @@ import pyarrow.json as pajson
 
 from heatgrid.sources.layouts import is_utf8
 from heatgrid.sources.parts import Job
-from heatgrid.sources.streams import Block
+from heatgrid.sources.streams import Block, occurrences
 from heatgrid.sources.text import Parsed
 from heatgrid.words.errors import InputError, shorten
 
@@ -55,13 +55,14 @@ class Ndjson:
 
     def parse(self, block: Block, job: Job | None, tops: list[str]) -> Parsed:
         schema = pa.schema([self.schema.field(top) for top in tops])
-        if b"\\u0000" not in block.data and b"\0" not in block.data and tops and is_utf8(block.data):
+        escaped = b"\\" in block.data and b"\\u0000" in block.data  # the first is looked for ten times as fast
+        if not escaped and b"\0" not in block.data and tops and is_utf8(block.data):
             try:
                 table = _arrow(block.data, schema)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                 pass  # line by line then
             else:
-                if table.num_rows == block.data.count(b"\n") + (not block.data.endswith(b"\n")):
+                if table.num_rows == occurrences(block.data, b"\n") + (not block.data.endswith(b"\n")):
                     return Parsed(_one_batch(table.select(tops)))
         return self._each(block, tops)
 
