@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -57,7 +58,7 @@ def main() -> None:
     print(f"wrote {out}")
 
 
-def of_file(name: str, path: str, rows: int, rounds: int) -> dict:
+def of_file(name: str, path: str, rows: int, rounds: int) -> dict[str, Any]:
     contenders: dict[str, Callable[[], int]] = {
         "heatgrid, map and dwell": lambda: hg.run(path, maps=("clicks",), tables=("features",)).ledger.read,
         "pyarrow reads": lambda: (csv.read_csv(path) if name == "csv" else ndjson.read_json(path)).num_rows,

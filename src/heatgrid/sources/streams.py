@@ -177,7 +177,7 @@ def _fill(stream: Readable, size: int) -> tuple[bytes, bool]:
 
 
 def occurrences(data: bytes, byte: bytes, end: int | None = None) -> int:
-    """How often a byte stands in data[:end]. (bytes.count looks for each anew: 5 ms for the lines of 8 MiB, this 0.8.)"""
+    """How often a byte stands in data[:end]. (The lines of 8 MiB took bytes.count 5 ms, this 0.8.)"""
     size = len(data) if end is None else end
     return 0 if size == 0 else int(np.count_nonzero(np.frombuffer(data, np.uint8, size) == byte[0]))
 
