@@ -75,7 +75,7 @@ def of_heat(heat) -> dict:
     summary = {
         k: v
         for k, v in heat.summary.items()
-        if k not in ("lane", "seconds", "notes", "refused", "frame", "events", "reading")
+        if k not in ("lane", "seconds", "notes", "refused", "frame", "events", "reading", "releases")
     }
     summary["rows"] = heat.summary["events"]
     tables, maps = {}, {}

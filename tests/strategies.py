@@ -173,6 +173,13 @@ AREAS = [
 ]
 
 
+RELEASES = (
+    (("2.1", "2026-09-01"), ("2.2", "2026-09-01T01:00:00.064Z"), ("web", "2026-09-01T00:00+00:00")),
+    (("late", "2099-01-01"), ("a", "2026-09-01T00:00:01"), ("b", "2026-08-31T22:30:00.001Z")),
+    (("early", "2001-05-05"), ("october", "2026-10-07T00:30:05+02:00"), ("1", "2026-10-07T00:00:30Z")),
+)
+
+
 GOALS = (
     ({"kind": ("input",)},),
     ({"kind": ("click",), "page": ("/b",)}, {"kind": ("error",)}),
@@ -195,7 +202,8 @@ def plans(draw, columns) -> dict:
         "extent": draw(st.sampled_from((None, None, (0, 55, 0, 20), (-3.5, 16384, 0.1, 600)))),
         "frame": draw(st.sampled_from(("page", "viewport"))),
         "by": tuple(draw(st.lists(st.sampled_from(by), unique=True))) if by else (),
-        "every": draw(st.sampled_from((None, "hour", "day", "week", "month"))),
+        "every": draw(st.sampled_from((None, "hour", "day", "week", "month", "release"))),
+        "releases": draw(st.sampled_from(RELEASES)),
         "tz": draw(st.sampled_from(("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York"))),
         "areas": draw(st.sampled_from((None, AREAS, AREAS[:2]))),
         "idle_ms": draw(st.sampled_from((30_000, 50, 0, 4_000_000))),

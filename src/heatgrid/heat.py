@@ -29,7 +29,7 @@ from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.findings import Found
 from heatgrid.engine.finish_cells import SparseMap, sparse_maps
 from heatgrid.engine.finish_funnel import drop_offs_table, funnel_table
-from heatgrid.engine.periods import labels_between
+from heatgrid.engine.periods import label_at, labels_of
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
 from heatgrid.outputs.text import duration
@@ -37,7 +37,7 @@ from heatgrid.states.state import Maps, State
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.events import RICH
 from heatgrid.words.ledger import Ledger, Points
-from heatgrid.words.plan import BUCKETS, GOAL_LAYER, LAYERS, PICKED, Plan
+from heatgrid.words.plan import BUCKETS, GOAL_LAYER, LAYERS, PICKED, RELEASE, Plan
 
 ADDITIVE = ("events", "clicks", "dwell_ms")
 VALUES = (*ADDITIVE, "sessions", "users")
@@ -71,7 +71,7 @@ class Heat:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """rows, sessions, views, pages, features, first, last, kinds, lane, seconds, notes."""
+        """rows, sessions, views, pages, features, first, last, kinds, releases, lane, seconds, notes."""
         state = self.state
         with_sessions = state.session_ids is not None
         kinds = state.tables["kinds"]
@@ -91,6 +91,7 @@ class Heat:
             "first": first,
             "last": last,
             "kinds": dict(sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))),
+            "releases": [release.as_dict() for release in self.plan.release_list],
             "frame": _frame(state),
             "reading": state.reading,
             "lane": self.lane,
@@ -198,6 +199,18 @@ class Heat:
         ``off``: what this source lacks for it."""
         return finish.rules_table(self.state)
 
+    @cached_property
+    def releases(self) -> pa.Table:
+        """The releases of the plan: release, at (UTC), and the period of ``every`` in which each lies."""
+        marks = self.plan.release_list
+        return pa.table(
+            {
+                "release": pa.array([release.name for release in marks], pa.string()),
+                "at": pa.array([release.at_ms for release in marks], pa.timestamp("ms", "UTC")),
+                "period": pa.array([label_at(self.plan, release.at_ms) for release in marks], pa.string()),
+            }
+        )
+
     def table(self, thing: str = "features", by: bool = True, every: bool = True) -> pa.Table:
         """Features or pages with the plan's segment and period columns, by dwell, then name; or friction by rule.
 
@@ -287,7 +300,7 @@ class Heat:
         periods: list[str] = []
         if by_period and self.state.bounds and self.plan.every:
             first_ms, last_ms = self.state.bounds
-            periods = labels_between(self.plan.every, self.plan.tz, first_ms // 1000, last_ms // 1000)
+            periods = labels_of(self.plan, first_ms, last_ms)
         by_row = dict(zip(totals[first].to_pylist(), totals[values].to_pylist(), strict=True))
         made = Matrix.build(
             table[first].to_pylist(),
@@ -303,6 +316,10 @@ class Heat:
             n=self.state.totals["sessions"] if counted else None,
         )
         made.notes = notes
+        if by_period and self.plan.every != RELEASE:
+            made.marks = [
+                (row["period"], row["release"]) for row in self.releases.to_pylist() if row["period"] in periods
+            ]
         return made
 
     # ---- scroll and attention

@@ -19,7 +19,7 @@ PLAN = {
     "maps": ("clicks",), "cell": 8, "extent": None, "frame": "page", "by": (), "every": None, "tz": "UTC",
     "areas": None, "tables": ("features", "pages"), "distinct": (), "idle_ms": 30_000, "session_gap": None,
     "lateness_ms": 60_000, "dedupe": None, "min_sessions": 0, "moves_sessions": False, "kinds": None,
-    "url_rules": True, "time_range": (2000, 2101), "goal": (),
+    "url_rules": True, "time_range": (2000, 2101), "goal": (), "releases": (),
 }  # fmt: skip
 CANVAS = (0.0, 16_384.0, 0.0, 262_144.0)
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -137,9 +137,34 @@ def name_of(value) -> str:
     return str(value)
 
 
-def period_of(time: int, unit: str, every: str | None, tz: str) -> str | None:
+def released(time: int, unit: str, releases, tz: str) -> str:
+    """The stretch between releases, (name, ISO 8601) pairs, that holds a time: named by what came last, together."""
+    moments = []
+    for name, text in releases:
+        moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(tz))
+        micros = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        moments.append((micros, name, moment.astimezone(ZoneInfo(tz))))
+    # micros / 10**6 <= time / ticks, in whole numbers
+    past = [moment for moment in moments if moment[0] * TICKS[unit] <= time * 10**6]
+    if not past:
+        return f"(before {min(moments)[1]})"
+    last = max(past)[0]
+    names = sorted(name for micros, name, _ in past if micros == last)
+    local = next(local for micros, _, local in past if micros == last)
+    text = local.strftime("%Y-%m-%dT%H:%M" if local.strftime("%H%M") != "0000" or last % 60_000_000 else "%Y-%m-%d")
+    if last % 60_000_000:
+        text += local.strftime(":%S")
+    if last % 1_000_000:
+        text += f".{last % 1_000_000 // 1000:03d}"
+    return f"{text} {', '.join(names)}"
+
+
+def period_of(time: int, unit: str, every: str | None, tz: str, releases=()) -> str | None:
     if every is None:
         return None
+    if every == "release":
+        return released(time, unit, releases, tz)
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time // TICKS[unit])
     local = moment.astimezone(ZoneInfo(tz))
     if every == "hour":  # with its offset where a clock may be set back and name two hours alike
@@ -366,7 +391,7 @@ class _Reader:
             "weight": 1 if row.get("count") is None else int(row["count"]),
             "user": row.get("user"),
             "by": {name: name_of(row.get(name)) for name in (*plan["by"], "account")},
-            "period": period_of(row["time"], self.unit, plan["every"], plan["tz"]),
+            "period": period_of(row["time"], self.unit, plan["every"], plan["tz"], plan["releases"]),
             "dwell": 0,
         }
         if self.has_sessions:

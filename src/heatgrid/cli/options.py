@@ -69,7 +69,13 @@ class Counting:
         "--maps", "LAYER,...", "Layers to map: clicks, moves, first_clicks, last_clicks, goal_clicks.", list
     )
     by: list[str] = opt("--by", "COLUMN,...", "Segments: any columns, what occurs of them, and totals.", list)
-    every: str | None = opt("--every", "PERIOD", "hour, day, week or month, in --tz.")
+    every: str | None = opt("--every", "PERIOD", "hour, day, week or month, in --tz; or release.")
+    releases: list[str] = opt(
+        "--releases",
+        "FILE|NAME=TIME",
+        "Releases to mark in periods, or to cut them: 2.1=2026-03-01, TOML or CSV.",
+        list,
+    )
     cell: str | None = opt("--cell", "PX", "Edge of a cell: 8, or 8x16 [8].")
     extent: str | None = opt("--extent", "X0,X1,Y0,Y1", "The box that is mapped, in px [the whole page].")
     frame: str | None = opt("--frame", "page|viewport", "What x and y are measured from [by names and values].")

@@ -67,12 +67,13 @@ def matrix(
     one_of(table.rows, "--rows", ROWS)
     one_of(table.values, "--values", VALUES)
     check_output(result.out, result.to, pictures=True, json=common.json)
-    period = table.columns in PERIODS
+    # `release` is a column: the periods that releases cut are asked for as `period`
+    period = table.columns in PERIODS or (table.columns == "period" and counting.every is not None)
     by = names(counting.by)
     try:
         heat = heat_of(
             events, reading, counting, running, common, maps=names(counting.maps), tables=(table.rows + "s",),
-            every=table.columns if period else counting.every,
+            every=table.columns if table.columns in PERIODS else counting.every,
             by=by if period or table.columns in by else (*by, table.columns),
             distinct=("users",) if table.values == "users" else names(counting.distinct),
         )  # fmt: skip

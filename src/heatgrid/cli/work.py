@@ -31,6 +31,7 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
         "maps": values.names(counting.maps),
         "by": values.names(counting.by),
         "every": counting.every,
+        "releases": tuple(counting.releases),
         "cell": values.numbers(counting.cell, "--cell", (1, 2), "8"),
         "extent": values.numbers(counting.extent, "--extent", (4,), "0,1440,0,4000"),
         "frame": counting.frame,

@@ -20,7 +20,7 @@ from heatgrid.engine.measures.exposure import ACTS
 from heatgrid.engine.measures.layout import BOX
 from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
 from heatgrid.engine.pairs import Pairs
-from heatgrid.engine.periods import Periods
+from heatgrid.engine.periods import Periods, Releases
 from heatgrid.engine.steps import codes_of_steps
 from heatgrid.engine.urls import shortened
 from heatgrid.words.errors import InputError, LimitError, nearest
@@ -28,7 +28,7 @@ from heatgrid.words.events import NONE, Chunk, kind_of
 from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, USERS, is_bot, is_true, matcher
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.pages import PageRules, value_key
-from heatgrid.words.plan import BUCKET_EDGES, Plan
+from heatgrid.words.plan import BUCKET_EDGES, RELEASE, Plan
 
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MAX_TIME = 2**62
@@ -146,7 +146,11 @@ class Encoder:
         self.segments = [NameCodes(rules if name == "page" else of_values, NONE, name) for name in plan.by]
         self.segment_pairs = [Pairs() for _ in plan.by[1:]]
         self.period_names = NameCodes()
-        self.periods = Periods(plan.every, plan.tz, self.ticks, self.period_names) if plan.every else None
+        self.periods: Periods | Releases | None = None
+        if plan.every == RELEASE:
+            self.periods = Releases(plan.release_list, plan.tz, self.ticks, self.period_names)
+        elif plan.every is not None:
+            self.periods = Periods(plan.every, plan.tz, self.ticks, self.period_names)
         self._ids = {name: IdHashes(name) for name in ("session", "user", "tab", "view", "event_id")}
         self._ring = deque(Buffers() for _ in range(AHEAD + BEHIND + 1))
         self._has = self.columns = has

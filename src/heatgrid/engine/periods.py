@@ -1,9 +1,10 @@
-"""Periods of a named time zone: half-open hours, days, weeks (from Monday) and months."""
+"""Periods of a named time zone: half-open hours, days, weeks (from Monday) and months, or from release to release."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 from heatgrid.cpu import columns
 from heatgrid.engine.names import NameCodes
+from heatgrid.words.plan import RELEASE, Plan
+from heatgrid.words.releases import Release
 
 DAY = 86_400
 QUARTER = 900
@@ -61,6 +64,37 @@ class Periods:
         return label(self.every, self.zone, second)
 
 
+class Releases:
+    """Codes of the periods between releases; those of one moment begin one period together."""
+
+    def __init__(self, releases: Sequence[Release], tz: str, ticks_per_second: int, names: NameCodes) -> None:
+        cuts = stretches(releases, tz)
+        # the first tick that is not before the moment: a source of whole seconds has none in between
+        starts = [-(-at_ms * ticks_per_second // 1000) for at_ms, _ in cuts[1:]]
+        self._starts = np.array([-LAST - 1, *starts, LAST], np.int64)
+        self._codes = np.array([names.code(name) for _, name in cuts], np.int32)
+
+    def encode(self, time: npt.NDArray[np.int64], ok: npt.NDArray[np.uint8], out: npt.NDArray[np.int32]) -> None:
+        """As ``Periods.encode``."""
+        columns.period_codes(time, self._starts, self._codes, out)
+
+
+def stretches(releases: Sequence[Release], tz: str) -> list[tuple[int, str]]:
+    """(its first ms, its name) of each period that releases cut; the first of them is what was before all.
+
+    A name begins with the moment in ``tz``, so that names sort as their periods do.
+    """
+    zone = ZoneInfo(tz)
+    out = [(-LAST - 1, f"(before {releases[0].name})")]
+    for at_ms, group in groupby(releases, key=lambda release: release.at_ms):
+        same = list(group)
+        local = same[0].moment.astimezone(zone)
+        unit = "milliseconds" if at_ms % 1000 else "seconds" if at_ms % 60_000 else "minutes"
+        moment = local.replace(tzinfo=None).isoformat(timespec=unit).removesuffix("T00:00")
+        out.append((at_ms, f"{moment} {', '.join(release.name for release in same)}"))
+    return out
+
+
 def label(every: str, zone: ZoneInfo, second: int) -> str:
     """The name of the period that holds a second since 1970; names sort as their periods do."""
     local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).astimezone(zone)
@@ -84,3 +118,18 @@ def labels_between(every: str, tz: str, first: int, last: int) -> list[str]:
         return [label(every, zone, first), label(every, zone, last)]
     seconds = [*range(first, last, step), last]
     return list(dict.fromkeys(label(every, zone, second) for second in seconds))
+
+
+def labels_of(plan: Plan, first_ms: int, last_ms: int) -> list[str]:
+    """The names of all periods of a plan that lie between two times, in order."""
+    assert plan.every is not None
+    if plan.every != RELEASE:
+        return labels_between(plan.every, plan.tz, first_ms // 1000, last_ms // 1000)
+    cuts = stretches(plan.release_list, plan.tz)
+    ends = [*(at_ms for at_ms, _ in cuts[1:]), LAST]
+    return [name for (at, name), end in zip(cuts, ends, strict=True) if at <= last_ms and end > first_ms]
+
+
+def label_at(plan: Plan, at_ms: int) -> str | None:
+    """The name of the period of a plan that holds a time; None without periods."""
+    return None if plan.every is None else labels_of(plan, at_ms, at_ms)[0]

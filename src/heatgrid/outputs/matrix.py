@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class Matrix:
     row_totals, column_totals : None where they need not add up and are not known by themselves (distinct counts).
     sessions : sessions behind each cell (the n of small numbers); the values themselves where they are sessions.
     n : sessions in all, the n of the title; None without sessions.
+    marks : (column, what happened in it): releases.
     """
 
     rows: list[str]
@@ -36,6 +38,7 @@ class Matrix:
     sessions: npt.NDArray[np.int64] | None = None
     n: int | None = None
     notes: list[str] = field(default_factory=list)
+    marks: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.rows), len(self.columns)):
@@ -117,7 +120,11 @@ class Matrix:
         if self.row_totals is not None:
             names.append("total")
             arrays.append(pa.array(self.row_totals))
-        return pa.table(arrays, names=_distinct(names))
+        made = pa.table(arrays, names=_distinct(names))
+        if not self.marks:
+            return made
+        marks = [{"column": column, "release": name} for column, name in self.marks]
+        return made.replace_schema_metadata({"heatgrid.releases": json.dumps(marks, ensure_ascii=False)})
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_table().__arrow_c_stream__(requested_schema)

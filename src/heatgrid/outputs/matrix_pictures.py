@@ -24,6 +24,9 @@ MOST_ROWS, MOST_COLUMNS = 60, 40
 ROW = 24
 NARROW, WIDE = 46, 76
 EDGE = 24
+MARK = (214, 39, 40)
+"""Of columns in which a release lies: red on light paper and on dark."""
+MOST_MARKS = 12
 
 
 def matrix_picture(
@@ -157,9 +160,17 @@ class _Picture:
             turned = strip.rotate(90, expand=True)
             at = (x + (self.step - turned.width) // 2, body - 6 - turned.height)
             image.paste(self.colors[MUTED], (*at, at[0] + turned.width, at[1] + turned.height), turned)
+        for i in self._marked():
+            # a release lies in the column, not at its edge: a bar between its head and its cells
+            x = self.left + i * self.step
+            draw.rectangle((x, body - 4, x + self.step - 3, body - 2), fill=MARK)
         if totals:
             x = self.left + self.n_columns * self.step + totals - 8
             draw.text((x, body - 8), "total", fill=self.colors[MUTED], font=font(12), anchor="rs")
+
+    def _marked(self) -> list[int]:
+        there = {column for column, _ in self.matrix.marks}
+        return [i for i, name in enumerate(self.matrix.columns[: self.n_columns]) if name in there]
 
     def _cells(self, draw: Any, body: int) -> None:
         size = 11 if self.step < 60 else 12
@@ -215,4 +226,8 @@ class _Picture:
             lines.append("the sessions behind a cell are not known here")
         if matrix.value in ("sessions", "users") and matrix.column_name != "step":
             lines.append(f"distinct {matrix.value}: cells need not add up to their totals")
+        if matrix.marks:
+            named = [short(f"{name} ({column})", 60) for column, name in matrix.marks]
+            more = f", and {len(named) - MOST_MARKS:,} more" if len(named) > MOST_MARKS else ""
+            lines.append(f"releases (marked): {', '.join(named[:MOST_MARKS])}{more}")
         return [*lines, *matrix.notes]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from heatgrid.states.state import Ints, Maps, Paths, State, Table, canonical, ids_of
 from heatgrid.words.errors import LimitError, UsageError
+from heatgrid.words.plan import Plan
 
 MOST = 9.2e18
 
@@ -18,7 +19,7 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
     """A new state of all that a and b counted. Both must be canonical.
 
     same_run : parts of one run, cut by session: the proof by ids is not needed.
-    Errors: UsageError HG1601..HG1605.
+    Errors: UsageError HG1601..HG1608.
     """
     refuse_unlike(a, b)
     refuse_unlike_columns(a, b)
@@ -29,7 +30,7 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
         refuse_overlap(a, b)
     names = {dim: sorted({*a.names.get(dim, []), *b.names.get(dim, [])}) for dim in sorted({*a.names, *b.names})}
     out = State(
-        plan=a.plan,
+        plan=_with_releases(a, b),
         ledger=copy.deepcopy(a.ledger),
         names=names,
         tables={k: _merge_tables(a, b, k, names) for k in a.tables},
@@ -45,6 +46,21 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
     )
     out.ledger.add(b.ledger)
     return canonical(out)
+
+
+def _with_releases(a: State, b: State) -> Plan:
+    """Releases that only mark periods may be more in the later state."""
+    mine, other = a.plan.release_list, b.plan.release_list
+    if mine == other:
+        return a.plan
+    at = {release.name: release.at_ms for release in mine}
+    unlike = [release.name for release in other if at.get(release.name, release.at_ms) != release.at_ms]
+    if unlike:
+        raise UsageError(
+            "a release has two moments", code="HG1608", where="releases", value=", ".join(unlike),
+            expected="one moment for each name", hint="build both with one list of releases",
+        )  # fmt: skip
+    return replace(a.plan, releases=(*mine, *other))
 
 
 def _alike(a: dict[str, object], b: dict[str, object]) -> dict[str, object]:

@@ -17,6 +17,7 @@ from heatgrid.words.funnel import Step, load_funnel
 from heatgrid.words.leave_out import patterns_of
 from heatgrid.words.pages import PageRules
 from heatgrid.words.pages import patterns_of as page_patterns
+from heatgrid.words.releases import Release, load_releases
 
 METRICS_VERSION = 1
 LAYERS = ("clicks", "moves")
@@ -26,6 +27,8 @@ PICKED = (*OF_VIEWS, GOAL_LAYER)
 """Maps of some of the clicks: of each view the first, or the last; those of sessions that later reach the goal."""
 TABLES = ("features", "pages")
 PERIODS = ("hour", "day", "week", "month")
+RELEASE = "release"
+"""Periods that releases cut; ``release`` is a column as well, so that a matrix asks for it as ``period``."""
 FRAMES = ("auto", "page", "viewport")
 DISTINCT = ("users",)
 JOURNEYS = ("pages", "features")
@@ -54,7 +57,10 @@ class Plan:
     frame : ``page`` (x, y are document px), ``viewport`` (window px: scroll_y is added to y), or ``auto``: what names
         and values of the columns say, else page, which every picture then calls assumed.
     by : segment columns; tables get every combination that occurs, and totals.
-    every : ``hour``, ``day``, ``week`` or ``month`` in ``tz``: one period each, half-open.
+    every : ``hour``, ``day``, ``week`` or ``month`` in ``tz``: one period each, half-open. ``release``: from each of
+        the releases to the next one.
+    releases : named moments, {name: "2026-03-01T10:00"}, or a TOML or CSV file of them (``words.releases``): they are
+        marked in results by period, and cut them where ``every`` says so.
     areas : named rectangles (path of a TOML or CSV file, or a sequence of ``Area``).
     tables : ``features`` and/or ``pages``: events, clicks, sessions, dwell, visits and percentiles.
     distinct : ``("users",)`` counts distinct users exactly (costs memory by user and row of the result).
@@ -106,6 +112,7 @@ class Plan:
     frame: str = "auto"
     by: Sequence[str] = ()
     every: str | None = None
+    releases: Any = ()
     tz: str = "UTC"
     areas: str | Sequence[Area] | None = None
     tables: Sequence[str] = TABLES
@@ -147,7 +154,7 @@ class Plan:
         ):  # fmt: skip
             _subset(self, name, allowed)
         object.__setattr__(self, "by", _names(self.by))
-        _one_of("every", self.every, (None, *PERIODS))
+        _one_of("every", self.every, (None, *PERIODS, RELEASE))
         _one_of("retention", self.retention, (None, *RETURNS))
         _one_of("frame", self.frame, FRAMES)
         _one_of("dedupe", self.dedupe, (None, "rows"))
@@ -187,6 +194,12 @@ class Plan:
                 "unknown time zone", code="HG1104", where="tz", value=self.tz, expected="an IANA name",
                 hint="for example UTC or Europe/Berlin",
             ) from None  # fmt: skip
+        object.__setattr__(self, "releases", load_releases(self.releases, self.tz))
+        if self.every == RELEASE and not self.releases:
+            raise UsageError(
+                "periods by release need releases", code="HG1164", where="releases", value="none",
+                expected="names and moments", hint="--releases 2.1=2026-03-01, releases={'2.1': '2026-03-01'}, a file",
+            )  # fmt: skip
         years = self.time_range
         whole = isinstance(years, (tuple, list)) and len(years) == 2 and all(isinstance(y, int) for y in years)
         if years is not None and not (whole and 1 <= years[0] < years[1] <= 9999):
@@ -246,6 +259,11 @@ class Plan:
         return self.layout is True
 
     @property
+    def release_list(self) -> tuple[Release, ...]:
+        assert isinstance(self.releases, tuple)
+        return self.releases
+
+    @property
     def rules(self) -> tuple[Rule, ...]:
         return rules_of(self.friction)
 
@@ -266,6 +284,7 @@ class Plan:
         data["friction"] = [rule.as_dict() for rule in self.rules]
         data["funnel"] = [step.as_dict() for step in self.funnel_steps]
         data["goal"] = [step.as_dict() for step in self.goal_steps]
+        data["releases"] = [release.as_dict() for release in self.release_list]
         if isinstance(self.layout, tuple):
             data["layout"] = [area.as_dict() for area in self.layout]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
@@ -281,8 +300,11 @@ class Plan:
         return cls(**values)  # type: ignore[arg-type]
 
     def hash(self) -> str:
-        """Identity of the plan for merging; lateness and caps decide how a run goes and ends, never what it counts."""
-        data = {k: v for k, v in self.as_dict().items() if k not in ("lateness_ms", "max_pages", "max_features")}
+        """Identity of the plan for merging; lateness and caps decide how a run goes and ends, never what it counts,
+        and neither do releases that cut no period."""
+        marks = () if self.every == RELEASE else ("releases",)
+        beside = ("lateness_ms", "max_pages", "max_features", *marks)
+        data = {k: v for k, v in self.as_dict().items() if k not in beside}
         text = json.dumps([METRICS_VERSION, data], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
