@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from PIL import Image
 
 import heatgrid as hg
 from answers import differences, run_engine
+from heatgrid.cli import main
 from heatgrid.outputs.matrix_pictures import shades_of
 from heatgrid.states.store import to_bytes
 from heatgrid.words.errors import UsageError
@@ -303,6 +306,72 @@ def test_retention(case, period, parts, block_rows):
     merged = hg.merge(pieces)
     assert merged.retention.to_pylist() == oracle.retention(result, period == "week")
     assert to_bytes(run_engine(data, plan, order="any").state) == to_bytes(run_engine(data, plan).state)
+    if plan["by"]:
+        found = {}
+        for row in merged.retention_of(by=True).to_pylist():
+            values = list(row.values())
+            names = list(row)[-5:]
+            found.setdefault(tuple(values[:-5]), []).append(dict(zip(names, values[-5:], strict=True)))
+        assert found == oracle.retention_by(result, period == "week", plan["by"])
+
+
+def test_a_user_of_two_segments_is_in_the_cohorts_of_both():
+    """Fails if the total counts such a user once for each segment."""
+    days = [("u1", 0, "phone"), ("u1", 0, "desk"), ("u2", 0, "desk"), ("u1", 1, "desk"), ("u2", 2, "phone")]
+    rows = [{"time": T0 + d * 86_400_000, "session": f"{u}{d}{w}", "user": u, "device": w} for u, d, w in days]
+    heat = run_rows(rows, retention="day", by=("device",))
+    assert heat.retention["returned"].to_pylist() == [2, 1, 1]
+    parts = heat.retention_of(by=True)
+    assert parts.column_names[0] == "device"
+    got = [(r["device"], r["cohort"][-2:], r["after"], r["users"], r["returned"]) for r in parts.to_pylist()]
+    assert got == [
+        ("desk", "01", 0, 2, 2), ("desk", "01", 1, 2, 1), ("desk", "01", 2, 2, 0),
+        ("phone", "01", 0, 1, 1), ("phone", "01", 1, 1, 0), ("phone", "01", 2, 1, 0), ("phone", "03", 0, 1, 1),
+    ]  # fmt: skip
+
+
+def test_one_user_in_two_segments_begins_in_each():
+    rows = [
+        {"time": T0 + d * 86_400_000, "session": f"s{d}", "user": "u", "device": w}
+        for d, w in enumerate(("desk", "phone"))
+    ]
+    parts = run_rows(rows, retention="day", by=("device",)).retention_of(by=True)
+    assert [(r["cohort"][-2:], r["after"], r["users"], r["returned"]) for r in parts.to_pylist()] == [
+        ("01", 0, 1, 1), ("01", 1, 1, 0), ("02", 0, 1, 1),
+    ]  # fmt: skip
+
+
+def test_what_segments_withhold_does_not_follow_from_the_total():
+    """One of four segments returns with two users: the next smallest goes too, or the total would tell it."""
+    rows = [
+        {"time": T0 + d * 86_400_000, "session": f"{w}{u}{d}", "user": f"{w}{u}", "device": w}
+        for w, back in (("a", 5), ("b", 2), ("c", 4), ("d", 6))
+        for u in range(8) for d in (0, 1) if d == 0 or u < back
+    ]  # fmt: skip
+    rows.sort(key=lambda row: row["time"])
+    heat = run_rows(rows, retention="day", by=("device",), min_sessions=3)
+    assert heat.retention["returned"].to_pylist() == [32, 17]
+    rows = heat.retention_of(by=True).to_pylist()
+    assert {r["device"]: r["returned"] for r in rows if r["after"] == 1} == {"a": 5, "b": None, "c": None, "d": 6}
+
+
+def test_retention_is_a_command(tmp_path, capsys):
+    pq.write_table(
+        pa.table({
+            "time": pa.array([T0 + d * 86_400_000 for d in (0, 0, 1)], pa.timestamp("ms", "UTC")),
+            "session": ["a", "b", "c"], "user": ["u", "v", "u"], "kind": ["click"] * 3, "device": ["x", "y", "x"],
+        }),
+        tmp_path / "e.parquet",
+    )  # fmt: skip
+    words = ["paths", str(tmp_path / "e.parquet"), "--show", "retention", "-q"]
+    assert main([*words, "--retention", "day", "--by", "device", "-o", str(tmp_path / "r.csv")]) == 0
+    lines = (tmp_path / "r.csv").read_text().replace('"', "").splitlines()
+    assert lines[:3] == ["device,cohort,after,users,returned,rate", "x,2026-09-01,0,1,1,1", "x,2026-09-01,1,1,1,1"]
+    assert main([*words, "--retention", "day", "-o", str(tmp_path / "r.png")]) == 0
+    with Image.open(tmp_path / "r.png") as picture:
+        assert picture.width > 400
+    assert main(words) == 2
+    assert "HG1027" in capsys.readouterr().err
 
 
 def test_retention_needs_users():

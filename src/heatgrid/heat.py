@@ -475,7 +475,25 @@ class Heat:
     @cached_property
     def retention(self) -> pa.Table:
         """Users that came back: cohort, after (days or weeks), users, returned, rate. Errors: UsageError HG1508."""
-        return finish_journeys.retention_table(self.state)
+        return self.retention_of()
+
+    def retention_of(self, *, by: bool = False) -> pa.Table:
+        """Retention by the plan's segments: of the rows of each alone, so that a user of two is in the cohorts of both
+        (those of segments need not add up)."""
+        return finish_journeys.retention_table(self.state, by)
+
+    def retention_matrix(self) -> Matrix:
+        """Retention as a matrix: users that returned, by cohort and the days or weeks after; 0 where withheld."""
+        rows = self.retention.to_pylist()
+        cohorts = list(dict.fromkeys(row["cohort"] for row in rows))
+        values = np.zeros((len(cohorts), 1 + max((row["after"] for row in rows), default=-1)), np.int64)
+        for row in rows:
+            values[cohorts.index(row["cohort"]), row["after"]] = row["returned"] or 0
+        return Matrix(
+            cohorts, [str(after) for after in range(values.shape[1])], values, value="users",
+            row_name=f"first {self.plan.retention}", column_name=f"{self.plan.retention}s after",
+            n=self.state.totals["sessions"],
+        )  # fmt: skip
 
     # ---- findings
 

@@ -227,6 +227,17 @@ def retention(result, weekly) -> list[dict]:
     return rows
 
 
+def retention_by(result, weekly, by) -> dict:
+    """{segments: rows}: of each combination that has users its own rows alone, up to the last period of all."""
+    parts = defaultdict(list)
+    for event in result["events"]:
+        parts[tuple(event["by"][name] for name in by)].append(event)
+    # a row of nobody in the last period, so that all parts end with it
+    last = {"returns": max((event["returns"] for event in result["events"]), default=None), "user": None}
+    found = {key: retention({"events": [*events, last]}, weekly) for key, events in parts.items()}
+    return {key: rows for key, rows in found.items() if rows}
+
+
 def label(day, weekly) -> str:
     year, week, _ = day.isocalendar()
     return f"{year:04d}-W{week:02d}" if weekly else day.isoformat()

@@ -12,14 +12,14 @@ from heatgrid.cli.values import names, one_of
 from heatgrid.cli.work import check_output, heat_of, is_picture
 from heatgrid.words.errors import UsageError
 
-SHOW = ("paths", "transitions", "steps")
+SHOW = ("paths", "transitions", "steps", "retention")
 FUNNEL = ("steps", "drop-offs")
 
 
 @dataclass(kw_only=True)
 class Journey:
     of: str | None = opt("--of", "pages|features", "What a step of a path is [pages].")
-    show: str = opt("--show", "NAME", "paths, transitions or steps (the step matrix) [paths].", "paths")
+    show: str = opt("--show", "NAME", "paths, transitions, steps (the step matrix) or retention [paths].", "paths")
     top: int = opt("--top", "N", "So many paths, and the others as one row [20].", 20)
     steps: int = opt("--steps", "N", "Steps of the step matrix [10].", 10)
 
@@ -39,7 +39,7 @@ def paths(
     running: Running,
     common: Common,
 ) -> None:
-    """Top paths of sessions, transitions, step matrix.
+    """Top paths of sessions, transitions, step matrix, retention.
 
     A readable table on stdout; -o FILE writes .csv .parquet .arrow .json .npz; -o FILE.png draws transitions and steps.
     With --by or --every by segment and period too: a path is one of those it begins in.
@@ -53,26 +53,39 @@ def paths(
         raise UsageError(
             "no such step matrix", code="HG1024", where="--steps", value=journey.steps, expected="1 to 1000"
         )
+    if journey.show == "retention" and counting.retention is None and not any(e.endswith(".heat") for e in events):
+        raise UsageError(
+            "retention by what?", code="HG1027", where="--retention", expected="day or week", hint="--retention week"
+        )
     drawn = is_picture(result.out)
     kind = "transitions" if journey.show == "transitions" else "paths"
     if drawn and journey.show == "paths":
         raise UsageError(
             "paths are not drawn", code="HG1025", where="--out", value=result.out, expected="a table",
-            hint="--show transitions or --show steps draws a picture",
+            hint="--show transitions, steps or retention draws a picture",
         )  # fmt: skip
     check_output(result.out, result.to, pictures=True, json=common.json)
-    asked: dict[str, Any] = {kind: tuple(dict.fromkeys((journey.of or "pages", *names(getattr(counting, kind)))))}
+    asked: dict[str, Any] = (
+        {}
+        if journey.show == "retention"
+        else {kind: tuple(dict.fromkeys((journey.of or "pages", *names(getattr(counting, kind)))))}
+    )
     heat = heat_of(events, reading, counting, running, common, maps=names(counting.maps), tables=(), **asked)
     if drawn:
         assert result.out is not None
-        matrix = (
-            heat.steps_of(journey.of, journey.steps) if journey.show == "steps" else heat.transition_matrix(journey.of)
-        )
+        if journey.show == "retention":
+            matrix = heat.retention_matrix()
+        elif journey.show == "steps":
+            matrix = heat.steps_of(journey.of, journey.steps)
+        else:
+            matrix = heat.transition_matrix(journey.of)
         matrix.save(result.out)
         _drawn("paths", heat, common, result.out)
         return
     split = {"by": bool(heat.plan.by), "every": heat.plan.every is not None}
-    if journey.show == "transitions":
+    if journey.show == "retention":
+        table = heat.retention_of(by=split["by"])
+    elif journey.show == "transitions":
         table = heat.transitions_of(journey.of, **split)
     elif journey.show == "paths":
         table = heat.paths_of(journey.of, journey.top, **split)

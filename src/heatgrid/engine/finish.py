@@ -59,9 +59,9 @@ def free_name(dim: str, taken: dict[str, Any], reserved: tuple[str, ...]) -> str
     return f"by_{name}" if name in taken or (dim != name and name in reserved) else name
 
 
-def visible_rows(state: State, table: Table) -> npt.NDArray[np.intp]:
+def visible_rows(state: State, table: Table, along: int | None = None) -> npt.NDArray[np.intp]:
     """Rows of at least min_sessions sessions; where one alone of a line is withheld the next smallest goes with
-    it, since a total would give it away."""
+    it, since a total would give it away. along : there are totals over so many of the first dimensions alone."""
     k = state.plan.min_sessions
     every = np.arange(len(table.keys))
     if k <= 1 or state.session_ids is None:
@@ -71,7 +71,7 @@ def visible_rows(state: State, table: Table) -> npt.NDArray[np.intp]:
     changed = True
     while changed:
         changed = False
-        for line in lines(table.keys):
+        for line in lines(table.keys, along):
             rest = line[~hidden[line]]
             if len(rest) == len(line) - 1 and len(rest):
                 hidden[rest[np.argmin(sessions[rest])]] = True
@@ -79,10 +79,11 @@ def visible_rows(state: State, table: Table) -> npt.NDArray[np.intp]:
     return np.flatnonzero(~hidden)
 
 
-def lines(keys: Ints) -> list[npt.NDArray[np.intp]]:
-    """Rows that share all dimensions but one: each such line adds up to a total that is shown elsewhere."""
+def lines(keys: Ints, along: int | None = None) -> list[npt.NDArray[np.intp]]:
+    """Rows that share all dimensions but one (of the first ``along``): each such line adds up to a total that is
+    shown elsewhere."""
     out = []
-    for d in range(keys.shape[1]):
+    for d in range(keys.shape[1] if along is None else along):
         others = np.delete(keys, d, axis=1)
         if others.shape[1] == 0:
             return [np.arange(len(keys))]

@@ -14,7 +14,7 @@ from heatgrid.cpu import trie
 from heatgrid.engine import refuse
 from heatgrid.engine.finish import UNLOCK, free_name, percentiles, visible_rows
 from heatgrid.states.merge import narrowed
-from heatgrid.states.state import Ints, State, Table
+from heatgrid.states.state import Ints, State, Table, sort_rows
 from heatgrid.words.errors import UsageError
 from heatgrid.words.plan import JOURNEYS
 
@@ -236,11 +236,12 @@ def steps_table(state: State, of: str, steps: int, by: bool, every: bool) -> pa.
     return pa.table(columns).sort_by([*order, ("step", "ascending"), ("sessions", "descending"), (thing, "ascending")])
 
 
-def retention_table(state: State) -> pa.Table:
+def retention_table(state: State, by: bool = False) -> pa.Table:
     """cohort (day or week first seen), after (days or weeks), users (of the cohort), returned, rate.
 
     Every ``after`` up to the last period of the input. Cohorts of fewer than min_sessions users are left out, fewer
-    that returned are null.
+    that returned are null. by : by segment, which comes first: each as if its rows were all there are, so that a user
+    of several is in the cohorts of each.
     """
     table = state.tables.get("retention")
     if table is None or table.ids is None:
@@ -249,27 +250,49 @@ def retention_table(state: State) -> pa.Table:
             hint="a user column (--map user=COLUMN)" if table else "retention='week' in the plan",
         )  # fmt: skip
     weekly = state.plan.retention == "week"
-    labels = [state.names["cohort"][code] for code in table.keys[:, 0].tolist()]
-    place = np.array([_ordinal(label, weekly) for label in labels], np.int64)
-    named = dict(zip(place.tolist(), labels, strict=True))
-    _, who = np.unique(table.ids[:, 1:], axis=0, return_inverse=True)
-    when = place[table.ids[:, 0]]
+    dims = dims_of(state, by, False)
+    names = state.names["cohort"]
+    place = np.array([_ordinal(label, weekly) for label in names], np.int64)[table.keys[:, -1]]
+    named = dict(zip(place.tolist(), (names[code] for code in table.keys[:, -1].tolist()), strict=True))
     last = int(place.max(initial=0))
-    first = np.full(int(who.max(initial=-1)) + 1, last, np.int64)
-    np.minimum.at(first, who.reshape(-1), when)
-    rows: list[tuple[str, int, int, int | None]] = []
+    groups, group = table.keys[:1, :0], np.zeros(len(table.keys), np.int64)
+    if dims:
+        groups, group = np.unique(table.keys[:, : len(dims)], axis=0, return_inverse=True)
+    # (group, user, period) in this order: the first of a user is its cohort
+    key = table.ids[:, 0]
+    seen = sort_rows(np.column_stack([group.reshape(-1)[key], table.ids[:, 1:], place[key]]))
+    new = _changes(seen)
+    seen, first = seen[new], _changes(seen[new][:, :3])
+    cohort = seen[first, 3][np.cumsum(first) - 1] if len(seen) else seen[:, 3]
+    cells, returned = np.unique(
+        np.column_stack([seen[:, 0], cohort, seen[:, 3] - cohort]), axis=0, return_counts=True
+    )  # fmt: skip
     k = state.plan.min_sessions
-    cohorts, sizes = np.unique(first, return_counts=True)
-    for cohort, size in zip(cohorts.tolist(), sizes.tolist(), strict=True):
-        mine = first[who.reshape(-1)] == cohort
-        returned = np.bincount(when[mine] - cohort, minlength=last - cohort + 1).tolist()
-        if size >= k:
-            rows += [(named[cohort], n, size, None if 0 < r < k else r) for n, r in enumerate(returned)]
-    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-    rate = [None if r is None else r / size for _, _, size, r in rows]
+    shown = np.zeros(len(cells), bool)
+    # of segments a total is shown elsewhere, from which one alone that is withheld would follow
+    parts = np.column_stack([groups[cells[:, 0]], cells[:, 1:]])
+    shown[visible_rows(state, counted(parts, returned), len(dims)) if dims else np.flatnonzero(returned >= k)] = True
+    rows: list[tuple[int, str, int, int, int | None]] = []
+    at = {(g, c, n): i for i, (g, c, n) in enumerate(cells.tolist())}
+    for g, c in [(g, c) for g, c, n in cells.tolist() if n == 0]:
+        whole = at[g, c, 0]
+        if shown[whole]:
+            for n in range(last - c + 1):
+                cell = at.get((g, c, n))
+                back = 0 if cell is None else int(returned[cell]) if shown[cell] else None
+                rows.append((g, named[c], n, int(returned[whole]), back))
     types = {"cohort": pa.string(), "after": pa.int64(), "users": pa.int64(), "returned": pa.int64()}
-    made = {name: pa.array(values, kind) for (name, kind), values in zip(types.items(), columns, strict=True)}
-    return pa.table(made | {"rate": pa.array(rate, pa.float64())})
+    columns: dict[str, Any] = dict(names_of(state, dims, groups[[row[0] for row in rows]], (*types, "rate")))
+    columns |= {name: pa.array([row[i] for row in rows], kind) for i, (name, kind) in enumerate(types.items(), 1)}
+    rate = [None if back is None else back / size for *_, size, back in rows]
+    return pa.table(columns | {"rate": pa.array(rate, pa.float64())})
+
+
+def _changes(rows: Ints) -> npt.NDArray[np.bool_]:
+    """Whether a row is another than the one before it."""
+    new = np.ones(len(rows), bool)
+    new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return new
 
 
 def _ordinal(label: str, weekly: bool) -> int:

@@ -83,7 +83,7 @@ class Fold:
             if plan.funnel_steps and encoder.has_sessions
             else []
         )
-        self.retentions = [Retention(encoder.has_users)] if plan.retention else []
+        self.retentions = [Retention(encoder.has_users, bool(plan.by))] if plan.retention else []
         self.scrolls = self._scrolls()
         self.exposures = self._exposures()
         self.cells = self._cells()
@@ -344,7 +344,7 @@ class Fold:
                 name = "|".join(("transitions", f"{journey.thing}s", *part.groups.extra))
                 tables[name] = part.table(journey.thing, dims, decode)
         for retention in self.retentions:
-            tables["retention"] = retention.table(len(self.encoder.cohort_names.names))
+            tables["retention"] = retention.table(dims, decode)
         names = {
             "kind": list(self.encoder.kinds.names),
             "page": list(self.encoder.pages.names) if self.encoder.has_page else [ALL],
