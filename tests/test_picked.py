@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import heatgrid as hg
+from answers import cells_of, run_engine
 from heatgrid.cli import main
 from heatgrid.engine.lanes import run_plan
+from heatgrid.engine.measures import goals
 from heatgrid.words.errors import UsageError
+from oracle import sessions as oracle
+from strategies import GOALS, LANES, SMALL, event_files, plans
 
 START = 1_788_220_800_000
 PLAN = {"maps": ("clicks", "first_clicks", "last_clicks"), "tables": (), "cell": 10}
@@ -125,7 +133,65 @@ def test_more_clicks_before_a_goal_than_any_room(block_rows):
     merged = hg.merge([hg.run(table(some), **GOAL) for some in seconds])
     for heat in (hg.Heat(whole[0]), merged):
         found = cells(heat, "goal_clicks", page="/")
-        assert found == {1: 900, 2: 1800, 3: 1800, 4: 1800, 5: 1800, 6: 900, 9: 20_000}
+        assert found == {1: 900, 2: 1800, 3: 1800, 4: 1800, 5: 1800, 6: 900, 9: goals.MOST_WAITING}
+        points = heat.ledger.measures["goal_clicks"]
+        assert points.excess == 20_000 - goals.MOST_WAITING
+        assert points.rows == 9000 + 20_000
+        assert f"{points.excess:,} excess" in "\n".join(heat.ledger.lines())
+        heat.ledger.check()
+
+
+@settings(SMALL, max_examples=60)
+@given(data=st.data(), most=st.integers(1, 4), lane=st.fixed_dictionaries(LANES))
+def test_those_beyond_what_a_session_may_hold(data, most, lane):
+    """Against the oracle, in every lane. Without widths: then a click waits for the goal alone."""
+    events = data.draw(event_files(ids="session"))
+    events.columns = tuple(name for name in events.columns if name != "viewport_w")
+    events.files = [[row | {"viewport_w": None} for row in rows] for rows in events.files]
+    plan = data.draw(plans(set(events.columns))) | {"goal": data.draw(st.sampled_from(GOALS)), "tables": ()}
+    plan["maps"] = ("clicks", "goal_clicks")
+    assume("kind" in events.columns)
+    with patch.object(goals, "MOST_WAITING", most):
+        heat = run_engine(events, plan, **lane)
+    result = oracle.resolve(events.files, plan, unit=events.unit, columns=events.columns)
+    result["most_waiting"] = most
+    oracle.before_goals(result)
+    expected = oracle.points(result)["goal_clicks"]
+    points = heat.ledger.measures["goal_clicks"]
+    assert points.excess == result["excess"]
+    assert (points.rows, points.used) == (expected["rows"] + result["excess"], expected["used"])
+    drawn = {key: cells for key, cells in oracle.maps(result).items() if key[0] == "goal_clicks"}
+    split = bool(plan["by"]), plan["every"] is not None
+    found = cells_of(heat.state, *split, what="goal_clicks")
+    assert {("goal_clicks", *key[1:]): value for key, value in found.items()} == drawn
+
+
+def test_a_place_is_free_again_when_its_click_is_drawn_or_its_session_ends():
+    """Clicks that wait for a width alone hold their places too; a session after another has all of them."""
+    rows = [(k, "a", "click", "/", 15.0) for k in range(3)] + [(3, "a", "input", "/", None)]
+    rows += [(k, "a", "click", "/", 25.0) for k in range(4, 7)] + [(7, "a", "scroll", "/", None)]
+    rows += [(k, "a", "click", "/", 35.0) for k in range(8, 11)] + [(11, "a", "input", "/", None)]
+    told = table(rows).append_column("viewport_w", pa.array([None] * 7 + [700] + [None] * 4, pa.int32()))
+    with patch.object(goals, "MOST_WAITING", 4):
+        heat = hg.run(told, **GOAL | {"goal": "input"})
+    # three wait for goal and width, one for the goal alone: two of the second three find no place. When the width is
+    # told the first three stay until the next goal; none of the last three finds one either
+    assert cells(heat, "goal_clicks", page="/") == {1: 3, 2: 1}
+    assert heat.ledger.measures["goal_clicks"].excess == 5
+    with patch.object(goals, "MOST_WAITING", 1):
+        again = [(0, "click"), (1, "click"), (2, "input"), (3, "click"), (4, "input")]
+        heat = hg.run(table([(k, "a", kind, "/", 15.0) for k, kind in again]), **GOAL | {"goal": "input"})
+        assert heat.ledger.measures["goal_clicks"].excess == 1
+        assert cells(heat, "goal_clicks", page="/") == {1: 2}
+        # in the slot of a session that has ended without a goal
+        late = 10**8
+        rows = [(0, "a", "click", "/", 15.0), (1, "a", "click", "/", 15.0), (2, "a", "move", "/", 15.0)]
+        rows += [(late, f"x{k}", "click", "/", 15.0) for k in (1, 1, 2, 2, 3, 3)]
+        rows += [(2 * late, "b", "click", "/", 15.0), (2 * late, "b", "input", "/", 15.0)]
+        plan = hg.Plan(**GOAL | {"goal": "input"}, session_gap=1000, lateness_ms=0)
+        heat = hg.Heat(run_plan(hg.read(table(rows)), plan, order="time", block_rows=3, max_open=1).state)
+    assert heat.ledger.measures["goal_clicks"].excess == 0
+    assert cells(heat, "goal_clicks", page="/") == {1: 1}
 
 
 def test_a_goal_map_without_a_goal_or_an_order():

@@ -521,15 +521,22 @@ def layers_of(result, event) -> list[str]:
 
 
 def before_goals(result) -> set:
-    """Events (by id) after which their session reaches a goal: a row of which one of the steps holds."""
+    """Clicks (by id) after which their session reaches a goal: a row of which one of the steps holds.
+
+    ``result["most_waiting"]``: so many of a session wait at once, and those beyond are in ``result["excess"]``. A click
+    waits until the goal (and no longer: there are no widths in what is tested so)."""
     if "before_goals" not in result:
-        found, reached = set(), set()
-        for event in reversed(result["events"]):  # those of a session stand in its order
-            if event["session"] in reached:
-                found.add(id(event))
+        found, waiting, most = set(), defaultdict(list), result.get("most_waiting")
+        result["excess"] = 0
+        for event in result["events"]:  # those of a session stand in its order
+            mine = waiting[event["session"]]
             values = {"kind": event["kind"], "page": event["page_key"], "feature": event["feature"]}
             if any(all(values[name] in wanted for name, wanted in goal.items()) for goal in result["plan"]["goal"]):
-                reached.add(event["session"])
+                found |= set(mine[:most])
+                result["excess"] += len(mine[most:]) if most is not None else 0
+                mine.clear()
+            if event["kind"] == "click":
+                mine.append(id(event))
         result["before_goals"] = found
     return result["before_goals"]
 

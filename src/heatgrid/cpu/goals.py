@@ -16,8 +16,9 @@ FIELDS = 12
 """x and y are the bits of their floats; view is the run where views have no ids; 96 bytes. WIDTH has REACHED added
 where the goal was reached before the width of the click's view is known."""
 REACHED = 1 << 40
-HEAD, UNSETTLED = range(2)
-"""Of a session: its latest click + 1, and how many of them wait for the width of their view."""
+HEAD, UNSETTLED, WAITING, BEYOND = range(4)
+"""Of a session: its latest click + 1, how many of them wait for the width of their view, how many wait at all, and
+how many clicks since the last goal found no place to wait."""
 DONE, FULL, NO_POOL = range(3)
 NEW_VIEW, WIDTH_FOUND = 1, 4
 UNKNOWN = 4
@@ -36,7 +37,8 @@ def _settle(s: Any, v: Any, bucket: Any, heads: Any, pool: Any) -> None:
 
 
 @fused
-def _pass_on(r: Any, pool: Any, free: Any, out: Any, n: Any) -> None:
+def _pass_on(s: Any, r: Any, heads: Any, pool: Any, free: Any, out: Any, n: Any) -> None:
+    heads[s, WAITING] -= 1
     o = np.uint64(n[0])
     for f in range(FIELDS):
         out[o, f] = pool[r, f]
@@ -63,7 +65,7 @@ def _reach(s: Any, heads: Any, pool: Any, free: Any, out: Any, n: Any) -> Any:
         else:
             if n[0] >= out.shape[0]:
                 return False
-            _pass_on(r, pool, free, out, n)
+            _pass_on(s, r, heads, pool, free, out, n)
             if before:
                 pool[np.uint64(before - 1), NEXT] = after
             else:
@@ -76,10 +78,12 @@ def _reach(s: Any, heads: Any, pool: Any, free: Any, out: Any, n: Any) -> Any:
 def fold(
     order: Any, start: Any, ready: Any, slot: Any, run: Any, view: Any, flags: Any, kind: Any, click: Any, page: Any,
     feature: Any, segment: Any, period: Any, bucket: Any, fixed: Any, width: Any, weight: Any, x: Any, y: Any,
-    of_kind: Any, of_page: Any, of_feature: Any, rest: Any, heads: Any, pool: Any, free: Any, out: Any, n: Any,
+    of_kind: Any, of_page: Any, of_feature: Any, rest: Any, most: Any, excess: Any, heads: Any, pool: Any, free: Any,
+    out: Any, n: Any,
 ) -> Any:  # fmt: skip
     """Rows order[start:ready]; columns of length 0 are absent. Goals as steps of a funnel (cpu/funnel.py): bits of the
-    steps by code. Clicks whose session has reached one go to out, n[0] of them. Returns (position, DONE or what there
+    steps by code. Clicks whose session has reached one go to out, n[0] of them. At most ``most`` of a session wait; of
+    those beyond, excess[0] would have been drawn. Returns (position, DONE or what there
     is no room for)."""
     for k in range(np.uint64(start), np.uint64(ready)):
         i = np.uint64(order[k])
@@ -89,16 +93,21 @@ def fold(
         v = np.int64(view[i]) if view.shape[0] else np.int64(run[i])
         if heads[s, UNSETTLED] and flags[i] & (NEW_VIEW | WIDTH_FOUND):
             _settle(s, v, UNKNOWN if flags[i] & NEW_VIEW else bucket[i], heads, pool)
-        if heads[s, HEAD]:
+        if heads[s, HEAD]:  # with clicks beyond there are clicks that wait
             c = np.uint64(kind[i])
             p = np.int64(page[i]) if page.shape[0] else np.int64(0)
             g = np.int64(feature[i]) if feature.shape[0] else np.int64(-1)
             steps = of_kind[c] if c < of_kind.shape[0] else rest[0]
             steps &= of_page[np.uint64(p)] if page.shape[0] and p < of_page.shape[0] else rest[1]
             steps &= of_feature[np.uint64(g)] if 0 <= g < of_feature.shape[0] else rest[2]
-            if steps and not _reach(s, heads, pool, free, out, n):
-                return np.int64(k), FULL
-        if kind[i] == click:
+            if steps:
+                if not _reach(s, heads, pool, free, out, n):
+                    return np.int64(k), FULL
+                excess[0] += heads[s, BEYOND]
+                heads[s, BEYOND] = 0
+        if kind[i] == click and heads[s, WAITING] >= most:
+            heads[s, BEYOND] += 1
+        elif kind[i] == click:
             if free[0] == 0:
                 return np.int64(k), NO_POOL
             r = np.uint64(free[0] - 1)
@@ -118,6 +127,7 @@ def fold(
             pool[r, Y] = y[i]
             pool[r, WEIGHT] = weight[i] if weight.shape[0] else 1
             heads[s, HEAD] = r + 1
+            heads[s, WAITING] += 1
             heads[s, UNSETTLED] += pool[r, BUCKET] < 0
     return np.int64(ready), DONE
 
@@ -133,10 +143,12 @@ def close(slots: Any, start: Any, heads: Any, pool: Any, free: Any, out: Any, n:
                 if n[0] >= out.shape[0]:
                     return np.int64(k)
                 heads[s, HEAD] = pool[r, NEXT]
-                _pass_on(r, pool, free, out, n)
+                _pass_on(s, r, heads, pool, free, out, n)
             else:
                 heads[s, HEAD] = pool[r, NEXT]
                 pool[r, NEXT] = free[0]
                 free[0] = r + 1
         heads[s, UNSETTLED] = 0
+        heads[s, WAITING] = 0
+        heads[s, BEYOND] = 0
     return np.int64(slots.shape[0])

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Points:
-    """Rows of a measure's kinds = used + outside + invalid (null, NaN, infinite) + withheld."""
+    """Rows of a measure's kinds = used + outside + invalid (null, NaN, infinite) + withheld + excess (of sessions in
+    which more wait for what follows them than may)."""
 
     rows: int = 0
     used: int = 0
     outside: int = 0
     invalid: int = 0
     withheld: int = 0
+    excess: int = 0
 
     def balanced(self) -> bool:
-        return self.rows == self.used + self.outside + self.invalid + self.withheld
+        return self.rows == self.used + self.outside + self.invalid + self.withheld + self.excess
 
     def add(self, other: Points) -> None:
         self.rows += other.rows
@@ -24,10 +26,15 @@ class Points:
         self.outside += other.outside
         self.invalid += other.invalid
         self.withheld += other.withheld
+        self.excess += other.excess
+
+    def as_dict(self) -> dict[str, int]:
+        """Its counts; excess only where there is some, as few measures can have any."""
+        return {name: count for name, count in vars(self).items() if name != "excess" or count}
 
     def line(self) -> str:
         parts = [f"{self.used:,} used"]
-        for name in ("outside", "invalid", "withheld"):
+        for name in ("outside", "invalid", "withheld", "excess"):
             count = getattr(self, name)
             if count:
                 parts.append(f"{count:,} {name}")
@@ -98,7 +105,7 @@ class Ledger:
             "filtered": self.filtered,
             **({"left_out": dict(sorted(self.left_out.items()))} if self.left_out else {}),
             "rejected": dict(sorted(self.rejected.items())),
-            "measures": {name: dict(vars(p)) for name, p in sorted(self.measures.items())},
+            "measures": {name: p.as_dict() for name, p in sorted(self.measures.items())},
         }
 
     @classmethod

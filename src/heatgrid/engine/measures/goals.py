@@ -18,11 +18,14 @@ FIELDS = {
     "slot": goals.SLOT, "run": goals.VIEW, "page": goals.PAGE, "segment": goals.SEGMENT, "period": goals.PERIOD,
     "bucket": goals.BUCKET, "fixed": goals.FIXED, "width": goals.WIDTH,
 }  # fmt: skip
+MOST_WAITING = 4096
+"""Clicks of one session that may wait at once, 393 KB: a giant one must not take the memory of all."""
 
 
 class GoalClicks:
     """A click waits in 96 bytes until its session reaches a goal (then it is drawn) or ends; whole and split by all
-    that the plan names. A row is no click of a goal that it is itself."""
+    that the plan names. A row is no click of a goal that it is itself. Of a session in which MOST_WAITING wait already
+    a click is not drawn, and counted as excess where its session reaches a goal."""
 
     def __init__(
         self, plan: Plan, groupings: list[tuple[str, ...]], click: int, steps: tuple[Array, Array, Array, Array]
@@ -31,7 +34,8 @@ class GoalClicks:
         drawn = dict.fromkeys((groupings[0], groupings[-1]))
         clicks = replace(plan, maps=("clicks",))
         self._maps = [MapMeasure(clicks, extra, True, -1) for extra in drawn]
-        self._heads = np.zeros((0, 2), np.int64)
+        self._heads = np.zeros((0, 4), np.int64)
+        self._excess = np.zeros(1, np.int64)
         self._pool = np.zeros((0, goals.FIELDS), np.int64)
         self._free = np.zeros(1, np.int64)
         self._out = np.empty((OUT_ROWS, goals.FIELDS), np.int64)
@@ -39,7 +43,7 @@ class GoalClicks:
         self._weighted = False
 
     def resize(self, slots: int, runs: int, views: int) -> None:
-        heads = np.zeros((slots, 2), np.int64)
+        heads = np.zeros((slots, 4), np.int64)
         heads[: len(self._heads)] = self._heads
         self._heads = heads
         for maps in self._maps:
@@ -53,8 +57,8 @@ class GoalClicks:
             at, reason = goals.fold(
                 order, at, ready, c["slot"], c["run"], c["view_row"], c["flags"], c["kind"], self._click, c["page"],
                 c["feature"], c["segment"], c["period"], c["bucket"], c["fixed"], c["width"], c["weight"],
-                c["x"].view(np.int64), c["y"].view(np.int64), *self._steps, self._heads, self._pool, self._free,
-                self._out, self._n,
+                c["x"].view(np.int64), c["y"].view(np.int64), *self._steps, MOST_WAITING, self._excess, self._heads,
+                self._pool, self._free, self._out, self._n,
             )  # fmt: skip
             if reason == goals.DONE:
                 return
@@ -91,7 +95,10 @@ class GoalClicks:
         self._free[0] = old + 1
 
     def points(self) -> dict[str, Points]:
-        return {GOAL_LAYER: self._maps[0].points()["clicks"]}
+        points, excess = self._maps[0].points()["clicks"], int(self._excess[0])
+        points.rows += excess
+        points.excess = excess
+        return {GOAL_LAYER: points}
 
     def maps(self, dims: dict[str, tuple[str, ...]], decode: dict[str, Array]) -> dict[str, Maps]:
         return {"|".join((GOAL_LAYER, *m.extra)): m.maps(dims, decode) for m in self._maps}
