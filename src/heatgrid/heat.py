@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -690,6 +690,52 @@ class Heat:
 
             options.setdefault("smooth", smooth)
         return map_picture(self.map(**chosen), path, ledger=self.ledger, **options)
+
+    def slide(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        segments: Sequence[dict[str, str] | None] = (None,),
+        legend: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Path:
+        """Draw a map as a PNG of 1920 x 1080 pixels, with ``segments`` one map for each, side by side on one scale.
+
+        segments : {segment column: value} each, as ``where`` of ``map``. legend : an .svg file for the legend alone.
+        options : the other arguments of ``map``, and those of ``outputs.slides.slide``, whose errors it has.
+        """
+        from heatgrid.outputs.slides import slide
+
+        names = ("layer", "page", "bucket", "fixed", "period", "value")
+        chosen = {name: options.pop(name) for name in names if name in options}
+        if "smooth_sigma" in options:
+            from heatgrid.arrays import smooth
+
+            options.setdefault("smooth", smooth)
+        grids = [self.map(**chosen, where=where) for where in segments]
+        return slide(grids, path, legend=legend, ledger=self.ledger, **options)
+
+    def to_pandas(self, thing: str = "features", *, by: bool = True, every: bool = True) -> Any:
+        """``table`` as a pandas.DataFrame. UsageError HG1340 without the extra ``pandas``."""
+        from heatgrid.outputs.frames import to_pandas
+
+        return to_pandas(self.table(thing, by, every))
+
+    def to_polars(self, thing: str = "features", *, by: bool = True, every: bool = True) -> Any:
+        """``table`` as a polars.DataFrame. UsageError HG1340 without the extra ``polars``."""
+        from heatgrid.outputs.frames import to_polars
+
+        return to_polars(self.table(thing, by, every))
+
+    def to_xarray(self, layer: str = "clicks", **which: Any) -> Any:
+        """A ``map`` as an xarray.DataArray. UsageError HG1340 without the extra ``xarray``."""
+        return self.map(layer, **which).to_xarray()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what was counted, the ledger, the findings and the busiest map."""
+        from heatgrid.outputs.notebook import heat_html
+
+        return heat_html(self)
 
     def scroll_picture(
         self, path: str | os.PathLike[str], *, page: str | None = None, bucket: str | None = None, **options: Any

@@ -20,6 +20,7 @@ from heatgrid.cli import (
     layout,
     look,
     maps,
+    picture,
     plan,
     report,
     scroll,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report.report,
     "matrix": tables.matrix,
     "map": maps.map_,
+    "picture": picture.picture,
     "features": features.features,
     "pages": tables.pages,
     "paths": journeys.paths,
@@ -60,7 +62,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 _HEADINGS = (
-    "Input", "Dump", "Bench", "Converting", "Result", "Table", "Journey", "Which", "Depth", "Looks", "Reading",
+    "Input", "Dump", "Bench", "Converting", "Result", "Table", "Journey", "Which", "Slide", "Depth", "Looks", "Reading",
     "Counting", "Running", "Common",
 )  # fmt: skip
 

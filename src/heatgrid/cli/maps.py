@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from heatgrid.cli import summary
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Result, Running, opt
 from heatgrid.cli.tables import deliver
-from heatgrid.cli.text import clean, say
+from heatgrid.cli.text import clean, put, say
 from heatgrid.cli.values import names, one_of, pairs
 from heatgrid.cli.work import check_output, heat_of, is_picture, need, rules_of
 from heatgrid.words.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from heatgrid.heat import Heat
+    from heatgrid.outputs.grid import Grid
     from heatgrid.words.friction import Rule
 
 SCALES = ("log", "linear", "eq")
@@ -67,7 +71,8 @@ def map_(
 ) -> None:
     """One heatmap, as a picture or as cells.
 
-    -o map.png draws it; .npz is the dense array; .parquet .csv .arrow .json hold the cells that are not zero.
+    -o map.png draws it; .npz is the dense array; .parquet .csv .arrow .json hold the cells that are not zero. -o - on
+    a terminal draws it there, in half blocks (into a pipe: the cells as CSV).
     """
     from heatgrid.words.plan import LAYERS, PICKED
 
@@ -87,7 +92,8 @@ def map_(
     }  # fmt: skip
     if not any(name.endswith(".heat") for name in events):
         _check_split(chosen, counting)
-    look = _look(looks) if is_picture(path) else {}
+    there = path == "-" and result.to is None and sys.stdout.isatty()
+    look = _look(looks) if is_picture(path) or there else {}
     drawn = which.layer in (*LAYERS, *PICKED)
     if not drawn:
         rules = rules or (which.layer,)
@@ -104,6 +110,8 @@ def map_(
     chosen["page"] = page
     if is_picture(path):
         heat.picture(path, **chosen, **look)
+    elif there:
+        draw(heat.map(**chosen), looks)
     else:
         from heatgrid.outputs.tables import write_grid
 
@@ -111,6 +119,19 @@ def map_(
     if common.json and path != "-":
         summary.as_json("map", heat, path=path, map={name: choice for name, choice in chosen.items() if choice})
     summary.tell(heat, common.quiet, None if path == "-" else path)
+
+
+def draw(grid: Grid, looks: Looks) -> None:
+    """The map on the terminal: as wide as it, and so high that its pages stay readable by scrolling back."""
+    from heatgrid.outputs.terminal import colors_of, map_lines
+
+    size = shutil.get_terminal_size()
+    shape = {"columns": size.columns - 1, "rows": max(60, size.lines - 8)}
+    for line in map_lines(
+        grid, colors_of(os.environ), scale=looks.scale, vmax=looks.vmax, cmap=looks.cmap, **shape
+    ):  # fmt: skip
+        put(line)
+    sys.stdout.flush()
 
 
 def _on(page: str) -> Any:

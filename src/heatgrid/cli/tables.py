@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from heatgrid.heat import Heat
+    from heatgrid.outputs.matrix import Matrix
 
 ON_TERMINAL = 40
 """Rows of a readable table on a terminal; a pipe gets them all."""
@@ -90,10 +91,12 @@ def matrix(
         made.save(result.out)
         _done("matrix", heat, common, result.out)
         return
-    deliver("matrix", heat, made.to_table(), common, result)
+    deliver("matrix", heat, made.to_table(), common, result, made)
 
 
-def deliver(name: str, heat: Heat, table: pa.Table, common: Common, result: Result) -> None:
+def deliver(
+    name: str, heat: Heat, table: pa.Table, common: Common, result: Result, matrix: Matrix | None = None
+) -> None:
     """A file, stdout in a named format, JSON, or a readable table."""
     if result.out is not None:
         from heatgrid.outputs.tables import write_table
@@ -104,7 +107,7 @@ def deliver(name: str, heat: Heat, table: pa.Table, common: Common, result: Resu
     if common.json:
         summary.as_json(name, heat, columns=table.column_names, rows=[_row(row) for row in table.to_pylist()])
     else:
-        show(table)
+        show(table, matrix)
     summary.tell(heat, common.quiet)
 
 
@@ -118,13 +121,20 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
-def show(table: pa.Table) -> None:
-    """An aligned table on stdout, without columns that hold nothing; a terminal gets the first rows."""
+def show(table: pa.Table, matrix: Matrix | None = None) -> None:
+    """A table on stdout, without columns that hold nothing; a terminal gets the first rows, ruled and in colour
+    (the cells of a matrix as in its picture), a pipe all of them in plain text."""
     table = table.select([i for i, column in enumerate(table.columns) if column.null_count < max(1, len(column))])
-    shown = table.slice(0, ON_TERMINAL) if sys.stdout.isatty() else table
-    rows = zip(*(column.to_pylist() for column in shown.columns), strict=True)
-    for line in text.table(table.column_names, rows):
-        text.put(line)
+    there = sys.stdout.isatty()
+    shown = table.slice(0, ON_TERMINAL) if there else table
+    rows = list(zip(*(column.to_pylist() for column in shown.columns), strict=True))
+    if there:
+        from heatgrid.cli.rich_tables import draw
+
+        draw(table.column_names, rows, matrix)
+    else:
+        for line in text.table(table.column_names, rows):
+            text.put(line)
     if shown.num_rows < table.num_rows:
         text.put(f"... and {table.num_rows - shown.num_rows:,} more: -o FILE.csv, or pipe this into a pager")
     sys.stdout.flush()

@@ -85,11 +85,34 @@ class Grid:
         return np.array(self.values, dtype=dtype, copy=copy)
 
     def to_xarray(self) -> Any:
-        """An xarray.DataArray with cell centres as coordinates (needs the extra ``xarray``)."""
-        import xarray
+        """An xarray.DataArray with cell centres as coordinates. UsageError HG1340 without the extra ``xarray``."""
+        from heatgrid.outputs.frames import library
 
         attrs = {"unit": self.unit, "used": self.used, "outside": self.outside, "invalid": self.invalid}
-        return xarray.DataArray(self.values, coords=self.coords, dims=self.dims, name=self.name, attrs=attrs)
+        return library("xarray").DataArray(
+            self.values, coords=self.coords, dims=self.dims, name=self.name, attrs=attrs
+        )  # fmt: skip
+
+    def to_pandas(self) -> Any:
+        """The sparse cells of ``to_arrow`` as a pandas.DataFrame. UsageError HG1340 without the extra ``pandas``."""
+        from heatgrid.outputs.frames import to_pandas
+
+        return to_pandas(self.to_arrow())
+
+    def to_polars(self) -> Any:
+        """The same as a polars.DataFrame. UsageError HG1340 without the extra ``polars``."""
+        from heatgrid.outputs.frames import to_polars
+
+        return to_polars(self.to_arrow())
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the map with its n and legend; of a stack of grids nothing."""
+        if len(self.shape) != 2:
+            return None
+        from heatgrid.outputs.drawing import encode
+        from heatgrid.outputs.pictures import map_image
+
+        return encode(map_image(self))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as .npz (dense), .parquet .arrow .csv (sparse) or .json, complete or not at all."""

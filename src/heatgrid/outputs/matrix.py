@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,6 +128,35 @@ class Matrix:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_table().__arrow_c_stream__(requested_schema)
+
+    def to_xarray(self) -> Any:
+        """An xarray.DataArray by the row and the column names. UsageError HG1340 without the extra ``xarray``."""
+        from heatgrid.outputs.frames import library
+
+        coords = {"row": self.rows, "column": self.columns}
+        attrs = {"unit": self.unit, "row": self.row_name, "column": self.column_name}
+        return library("xarray").DataArray(
+            self.values, coords=coords, dims=("row", "column"), name=self.value, attrs=attrs
+        )  # fmt: skip
+
+    def to_pandas(self) -> Any:
+        """``to_table`` as a pandas.DataFrame. UsageError HG1340 without the extra ``pandas``."""
+        from heatgrid.outputs.frames import to_pandas
+
+        return to_pandas(self.to_table())
+
+    def to_polars(self) -> Any:
+        """The same as a polars.DataFrame. UsageError HG1340 without the extra ``polars``."""
+        from heatgrid.outputs.frames import to_polars
+
+        return to_polars(self.to_table())
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        from heatgrid.outputs.drawing import encode
+        from heatgrid.outputs.matrix_pictures import matrix_image
+
+        return encode(matrix_image(self))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """A picture for .png, else a table: .parquet .arrow .csv .json .npz."""

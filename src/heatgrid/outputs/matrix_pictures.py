@@ -17,6 +17,7 @@ from heatgrid.words.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
 SMALL = 30
 """Cells of fewer sessions are shown without colour: k alone, and grey."""
@@ -29,17 +30,25 @@ MARK = (214, 39, 40)
 MOST_MARKS = 12
 
 
-def matrix_picture(
+def matrix_picture(matrix: Matrix, path: str | os.PathLike[str], **options: Any) -> Path:
+    """Draw the matrix as a PNG file; options: those of ``matrix_image``, whose errors it has."""
+    picture = matrix_image(matrix, **options)
+    target = Path(path)
+    with atomic(target) as file:
+        file.write(encode(picture))
+    return target
+
+
+def matrix_image(
     matrix: Matrix,
-    path: str | os.PathLike[str],
     *,
     title: str | None = None,
     cmap: str = "inferno",
     scale: str = "log",
     vmax: float | None = None,
     theme: str = "light",
-) -> Path:
-    """Draw the matrix as a PNG file: at most 60 rows and 40 columns, the rest is named in the footer.
+) -> Image.Image:
+    """Draw the matrix: at most 60 rows and 40 columns, the rest is named in the footer.
 
     ``vmax`` is the value of the strongest colour; ``None``: the largest. A cell of fewer than 30 sessions has no
     colour. Raises UsageError (HG1310, HG1312, HG1313, HG1316) for unusable options.
@@ -49,11 +58,10 @@ def matrix_picture(
         raise UsageError("unknown scale", code="HG1312", where="scale", value=scale, expected="log or linear")
     if vmax is not None and not (math.isfinite(vmax) and vmax > 0):
         raise UsageError("vmax is not usable", code="HG1313", where="vmax", value=vmax, expected="a number > 0")
-    picture = _Picture(matrix, title or matrix_title(matrix), shades_of(cmap, theme), scale, vmax, theme)
-    target = Path(path)
-    with atomic(target) as file:
-        file.write(encode(picture.draw()))
-    return target
+    image: Image.Image = _Picture(
+        matrix, title or matrix_title(matrix), shades_of(cmap, theme), scale, vmax, theme
+    ).draw()
+    return image
 
 
 def matrix_title(matrix: Matrix) -> str:

@@ -36,9 +36,17 @@ LEFT, RIGHT, TOP = 62, 24, 18
 LEAST_WIDTH = 600
 
 
-def map_picture(
+def map_picture(grid: Grid, path: str | os.PathLike[str], **options: Any) -> Path:
+    """Draw one grid as a PNG file; options: those of ``map_image``, whose errors it has."""
+    picture = map_image(grid, **options)
+    target = Path(path)
+    with atomic(target) as file:
+        file.write(encode(picture))
+    return target
+
+
+def map_image(
     grid: Grid,
-    path: str | os.PathLike[str],
     *,
     scale: str = "log",
     vmax: float | None = None,
@@ -56,8 +64,8 @@ def map_picture(
     theme: str = "light",
     width: int = 760,
     max_height: int = 1800,
-) -> Path:
-    """Draw one grid as a PNG file.
+) -> Image.Image:
+    """Draw one grid: title with n, colour bar with its unit, axes, ledgers.
 
     Two pictures with the same ``scale``, ``vmax``, ``cmap`` and ``extent`` compare pixel by pixel.
 
@@ -98,12 +106,8 @@ def map_picture(
         if body.info["beyond"]:
             notes.append("plain grey: beyond the screenshot")
         drawn.extent = (0.0, body.width / body.info["px"], 0.0, body.height / body.info["px"])
-    lines = [*_ledger_lines(grid, ledger), *_withheld(grid), *notes, *footer]
-    picture = _compose(body, drawn, cmap, theme, title or map_title(grid.meta), subtitle or map_subtitle(grid), lines)
-    target = Path(path)
-    with atomic(target) as file:
-        file.write(encode(picture))
-    return target
+    lines = [*ledger_lines(grid, ledger), *_withheld(grid), *notes, *footer]
+    return _compose(body, drawn, cmap, theme, title or map_title(grid.meta), subtitle or map_subtitle(grid), lines)
 
 
 def map_title(meta: dict[str, object]) -> str:
@@ -135,15 +139,22 @@ def map_subtitle(grid: Grid) -> str:
     return " · ".join(parts)
 
 
-def level_image(drawn: Plot, width: int, max_height: int) -> Image.Image:
+def factor_of(drawn: Plot, width: int, max_height: int) -> int:
+    """Whole pixels that a block is wide."""
+    ny, nx = drawn.levels.shape
+    ratio = drawn.block[1] / drawn.block[0]
+    factor: int = max(1, min(width // nx, int(max_height / (ny * ratio)), 64))
+    return factor
+
+
+def level_image(drawn: Plot, width: int, max_height: int, factor: int | None = None) -> Image.Image:
     """Levels as an 8-bit image, every block the same whole number of pixels (smoothed maps are interpolated)."""
     import numpy as np
     from PIL import Image
 
     ny, nx = drawn.levels.shape
-    ratio = drawn.block[1] / drawn.block[0]
-    factor = max(1, min(width // nx, int(max_height / (ny * ratio)), 64))
-    fx, fy = factor, max(1, round(factor * ratio))
+    fx = factor or factor_of(drawn, width, max_height)
+    fy = max(1, round(fx * drawn.block[1] / drawn.block[0]))
     if drawn.smoothed:
         return Image.fromarray(drawn.levels).resize((nx * fx, ny * fy), Image.Resampling.BILINEAR)
     return Image.fromarray(np.repeat(np.repeat(drawn.levels, fy, axis=0), fx, axis=1))
@@ -152,7 +163,7 @@ def level_image(drawn: Plot, width: int, max_height: int) -> Image.Image:
 def plot_png(drawn: Plot, cmap: str, width: int, max_height: int) -> bytes:
     """The map alone, without title or legend, as PNG bytes: for pages that say those in text."""
     image = level_image(drawn, width, max_height)
-    image.putpalette(_map_palette(cmap, 256))
+    image.putpalette(map_palette(cmap, 256))
     return encode(image)
 
 
@@ -160,15 +171,22 @@ def overlay_png(
     drawn: Plot, shot: Image.Image, css_width: float, cmap: str, width: int, max_height: int
 ) -> bytes:  # fmt: skip
     """The same above a screenshot, which begins at the page's corner and shows ``css_width`` px of it."""
-    body = _overlay(drawn, shot, shot.width / css_width, table(cmap), 0.7, width, max_height)
+    return encode(overlay(drawn, shot, css_width, cmap, width, max_height))
+
+
+def overlay(
+    drawn: Plot, shot: Image.Image, css_width: float, cmap: str, width: int, max_height: int, opacity: float = 0.7
+) -> Image.Image:  # fmt: skip
+    """The picture of that, as RGB."""
+    body = _overlay(drawn, shot, shot.width / css_width, table(cmap), opacity, width, max_height)
     drawn.extent = (0.0, body.width / body.info["px"], 0.0, body.height / body.info["px"])
     if body.info["beyond"]:
         drawn.notes.append("plain grey: beyond the screenshot")
-    return encode(body)
+    return body
 
 
 @cache
-def _map_palette(cmap: str, entries: int) -> bytes:
+def map_palette(cmap: str, entries: int) -> bytes:
     """The ground for nothing, then ``entries`` - 1 colours from the least visible to the brightest."""
     import numpy as np
 
@@ -290,11 +308,11 @@ def _compose(
         canvas[map_y : map_y + body.height, LEFT : LEFT + body.width] = of_level[np.asarray(body)]
         canvas[bar_y : bar_y + 10, LEFT : LEFT + bar_w] = of_level[strip]
         picture = Image.fromarray(canvas)
-        picture.putpalette(ramp(theme, RAMP).tobytes() + _map_palette(cmap, entries))
+        picture.putpalette(ramp(theme, RAMP).tobytes() + map_palette(cmap, entries))
         return picture
     rgb = ramp(theme, 256)[layer]
     rgb[map_y : map_y + body.height, LEFT : LEFT + body.width] = np.asarray(body)
-    colors = np.frombuffer(_map_palette(cmap, 256), np.uint8).reshape(-1, 3)
+    colors = np.frombuffer(map_palette(cmap, 256), np.uint8).reshape(-1, 3)
     rgb[bar_y : bar_y + 10, LEFT : LEFT + bar_w] = colors[strip]
     return Image.fromarray(rgb)
 
@@ -319,7 +337,7 @@ def _weak(n: int) -> str:
     return " (fewer than 30)" if n < 30 else " (low)" if n < 100 else ""
 
 
-def _ledger_lines(grid: Grid, ledger: Ledger | None) -> list[str]:
+def ledger_lines(grid: Grid, ledger: Ledger | None) -> list[str]:
     layer = str(grid.meta.get("layer", grid.name))
     lines = [] if ledger is None else [ledger.run_line()]
     if ledger is not None and layer in ledger.measures:

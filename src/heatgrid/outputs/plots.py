@@ -57,12 +57,13 @@ def plot(
     sigma: float | None = None,
     extent: tuple[float, float, float, float] | None = None,
     room: tuple[int, int] = (760, 1800),
+    least: int | None = None,
 ) -> Plot:
     """Levels of a single grid for ``room`` pixels (wide, high).
 
     ``vmax`` fixes what the brightest colour means (not with ``eq``, whose colours are ranks within one map);
     ``extent`` fixes what is drawn, else the occupied part is. ``smooth(values, sigma in cells)`` runs before blocks
-    are summed.
+    are summed. ``least`` is how many cells a block is wide at least, whatever the counts.
     """
     import numpy as np
 
@@ -83,9 +84,9 @@ def plot(
         values = np.asarray(smooth(values, cells), np.float64)
         values = np.where(values > FAINTEST * values.max(initial=0), values, 0.0)
         notes.append(f"smoothed by a Gaussian of sigma {sigma:g} px")
-    few = vmax is None and values.sum() < SPARSE  # with a vmax the blocks must not depend on the counts
-    least = 1 if sigma else LEAST_SPARSE if few else LEAST
-    bx, by = (max(1, math.ceil(n * least / limit)) for n, limit in zip(values.shape[::-1], room, strict=True))
+    few = vmax is None and least is None and values.sum() < SPARSE  # with a vmax blocks must not depend on counts
+    pixels = 1 if sigma else LEAST_SPARSE if few else LEAST
+    bx, by = (max(least or 1, math.ceil(n * pixels / limit)) for n, limit in zip(values.shape[::-1], room, strict=True))
     if cell[0] == cell[1]:
         bx = by = max(bx, by)
     values = _blocks(values, bx, by)
@@ -96,16 +97,26 @@ def plot(
         notes.append(f"{cut:,} {grid.unit} lie outside the part drawn")
     top = float(values.max(initial=0))
     limit = float(vmax) if vmax is not None else max(top, 1e-12 if sigma else 1.0)
+    side = _side(limit, block) if sigma else None
+    times = side * side / (block[0] * block[1]) if side else 1.0
     over = int((values > limit).sum())
     if over:
-        notes.append(f"{over:,} blocks are above the top of the scale, {_number(limit)}")
-    levels, ticks = _levels(values, scale, limit, raw=not sigma)
+        notes.append(f"{over:,} blocks are above the top of the scale, {_number(limit * times)}")
+    levels, ticks = _levels(values, scale, limit, raw=not sigma, times=times)
     if over:
         ticks[-1] = (ticks[-1][0], ticks[-1][1] + "+")
     x0, y0 = grid.extent[0] + ix0 * cell[0], grid.extent[2] + iy0 * cell[1]
     drawn = (x0, x0 + values.shape[1] * block[0], y0, y0 + values.shape[0] * block[1])
     unit = f"{grid.unit} in {block[0]:g} x {block[1]:g} px"
+    if side:
+        unit = f"{grid.unit} for each {side:,.0f} x {side:,.0f} px, smoothed"
     return Plot(levels, drawn, block, unit, ticks, limit, scale, bool(sigma), notes)
+
+
+def _side(limit: float, block: tuple[float, float]) -> float:
+    """Edge in px of the square that a smoothed map's legend counts for: with 0.57 clicks nobody can do anything."""
+    density = limit / (block[0] * block[1])
+    return next((side for side in (10.0, 100.0, 1000.0) if density * side * side >= 10), 1000.0)
 
 
 def check_levels(scale: str, vmax: float | None, sigma: float | None) -> None:
@@ -182,7 +193,10 @@ def _blocks(values: npt.NDArray[np.float64], bx: int, by: int) -> npt.NDArray[np
     return sums
 
 
-def _levels(values: Values, scale: str, vmax: float, raw: bool) -> tuple[Levels, list[tuple[float, str]]]:
+def _levels(
+    values: Values, scale: str, vmax: float, raw: bool, times: float = 1.0
+) -> tuple[Levels, list[tuple[float, str]]]:
+    """Levels, and ticks in units of ``times`` the values; counts have whole ones."""
     import numpy as np
 
     if scale == "eq":
@@ -192,28 +206,31 @@ def _levels(values: Values, scale: str, vmax: float, raw: bool) -> tuple[Levels,
         levels = np.where(found > 0, np.maximum(1, np.rint(255 * shares)), 0)[inverse.reshape(values.shape)]
         hits = found[found > 0]
         at = [q for q in (0.25, 0.5, 0.75, 1.0) if hits.size]
-        ticks = [(q, _number(float(found[min(int(np.searchsorted(shares, q - 1e-12)), len(found) - 1)]))) for q in at]
+        hit = [float(found[min(int(np.searchsorted(shares, q - 1e-12)), len(found) - 1)]) for q in at]
+        ticks = [(q, _number(value * times)) for q, value in zip(at, hit, strict=True)]
         told = {label: (q, label) for q, label in ticks}
         return levels.astype(np.uint8), _apart(list(told.values())) or [(1.0, "0")]
     part = np.log1p(values) / math.log1p(vmax) if scale == "log" else values / vmax
     levels = np.rint(255 * np.clip(part, 0.0, 1.0))
     if raw:
         levels = np.where(values > 0, np.maximum(levels, 1), 0)
-    return levels.astype(np.uint8), (_log_ticks(vmax) if scale == "log" else _linear_ticks(vmax))
+    return levels.astype(np.uint8), (_log_ticks(vmax, times) if scale == "log" else _linear_ticks(vmax, times))
 
 
-def _log_ticks(vmax: float) -> list[tuple[float, str]]:
-    decades = [10.0**e for e in range(16) if 10.0**e < vmax]
+def _log_ticks(vmax: float, times: float) -> list[tuple[float, str]]:
+    top = vmax * times
+    decades = [10.0**e for e in range(16) if 10.0**e < top]
     if len(decades) < 3:
-        decades = sorted([*decades, *(d * m for d in decades for m in (2, 5) if d * m < vmax)])
-    marks = [*decades, vmax] if vmax >= 1 else [vmax]
-    return _apart([(math.log1p(m) / math.log1p(vmax), _number(m)) for m in marks])
+        decades = sorted([*decades, *(d * m for d in decades for m in (2, 5) if d * m < top)])
+    marks = [*decades, top] if top >= 1 else [top]
+    return _apart([(math.log1p(m / times) / math.log1p(vmax), _number(m)) for m in marks])
 
 
-def _linear_ticks(vmax: float) -> list[tuple[float, str]]:
-    step = nice_step(vmax, 4)
-    marks = [step * i for i in range(1, 50) if step * i < vmax - step * 1e-6]
-    return _apart([*((m / vmax, _number(m)) for m in marks), (1.0, _number(vmax))])
+def _linear_ticks(vmax: float, times: float) -> list[tuple[float, str]]:
+    top = vmax * times
+    step = max(1.0, nice_step(top, 4)) if top >= 1 else nice_step(top, 4)  # there is no half click
+    marks = [step * i for i in range(1, 50) if step * i < top - step * 1e-6]
+    return _apart([*((m / top, _number(m)) for m in marks), (1.0, _number(top))])
 
 
 def nice_step(span: float, parts: int) -> float:
