@@ -428,7 +428,7 @@ def test_layout_then_features_on_the_demo(dump, tmp_path, capfd):
     assert main(words) == 0
     told = capfd.readouterr().out
     line = next(line for line in told.splitlines() if UNUSED_FEATURE in line)
-    assert "0.0 % (0.0-" in line
+    assert "0 % (0.0-" in line
     assert "goal_rate" in told.splitlines()[0]
     for suffix in ("csv", "arrow", "json", "npz"):
         assert main([*words, "-o", str(tmp_path / f"f.{suffix}")]) == 0

@@ -16,6 +16,7 @@ import heatgrid as hg
 from heatgrid.demo import site
 from heatgrid.demo.generate import generate
 from heatgrid.engine.findings import TITLES, Found, findings, more_needed, note, sentence
+from heatgrid.engine.intervals import percent
 
 PLAN = hg.Plan(
     maps=("clicks",), every="week", transitions=("pages",), friction=("rage", "dead", "error", "quick_back"),
@@ -197,3 +198,24 @@ def test_without_sessions_there_is_a_reason_and_no_finding() -> None:
     heat = hg.run(rows, hg.Plan(maps=()))
     assert heat.findings.num_rows == 0
     assert heat.findings.schema.metadata[b"note"].startswith(b"no findings: they need a session")
+
+
+def test_shares_are_said_with_their_k_and_n_and_no_silly_digit() -> None:
+    """0.000518 % is nothing anybody can do anything with."""
+    pages = [{"page": f"/{i}", "sessions": 100_000} for i in range(5)]
+    friction = [flagged("/0", "buy", 300), *(flagged(f"/{i}", "buy", 1 if i == 1 else 0) for i in range(1, 5))]
+    row = told(Found(units=400_000, pages=pages, friction=friction))["friction"]
+    assert (row["compared_k"], row["compared_n"]) == (1, 400_000)
+    assert row["compared_rate"] == 1 / 400_000
+    assert sentence(row).endswith("; the rest of the same rule: below 0.1 % (1 of 400,000)")
+    assert "300 of 100,000 sessions (0.3 %, 95 % interval 0.3 % to 0.3 %)" in sentence(row)
+    drop = told(SHOP)["drop_off"]
+    assert sentence(drop).endswith("all other pages: 36.6 % (300 of 820)")
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0 %"), (1.0, "100 %"), (1e-9, "below 0.1 %"), (0.001, "0.1 %"), (0.9999, "above 99.9 %"), (0.5, "50.0 %")],
+)
+def test_a_share_in_words(share: float, words: str) -> None:
+    assert percent(share) == words

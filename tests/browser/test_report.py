@@ -212,6 +212,46 @@ def test_every_control_changes_what_it_says(page: Any, heat: hg.Heat) -> None:
     assert page.text_content("#view-found") == "1 of 3 pages"
 
 
+def test_ticks_of_counts_are_whole_and_stand_where_their_colour_is(page: Any) -> None:
+    pick(page, "/cart", "clicks", "1440+")
+    for scale in ("log", "linear", "eq"):
+        page.select_option("#view-scale", scale)
+        ticks = page.locator("#map-ticks span").all_text_contents()
+        assert ticks, scale
+        assert all(re.fullmatch(r"[\d,]+", tick) for tick in ticks), ticks
+        assert int(ticks[-1]) == page.evaluate("drawn.values.reduce((a, b) => Math.max(a, b))")
+        places = page.locator("#map-ticks span").evaluate_all("ticks => ticks.map((t) => parseFloat(t.style.left))")
+        assert places == sorted(places)
+        assert places[-1] == 100
+    page.select_option("#view-scale", "linear")
+    ticks = [int(tick) for tick in page.locator("#map-ticks span").all_text_contents()]
+    places = page.locator("#map-ticks span").evaluate_all("ticks => ticks.map((t) => parseFloat(t.style.left))")
+    assert [round(100 * tick / ticks[-1], 3) for tick in ticks] == [round(place, 3) for place in places]
+    page.fill("#view-smooth", "40")
+    unit = page.text_content("#map-unit")
+    side = re.search(r"for each ([\d,]+) x", unit)
+    assert side, unit
+    assert float(page.locator("#map-ticks span").last.text_content().replace(",", "")) >= 10
+
+
+def test_features_of_the_page_are_those_of_the_table(page: Any, heat: hg.Heat) -> None:
+    clicks = {row["page"]: row["clicks"] for row in heat.exposure.to_pylist()}
+    for name in ("/shop", "/cart"):
+        pick(page, name, "clicks", "1440+")
+        assert page.locator("#map-features tbody tr").all_text_contents() == [f"{HOSTILE}{clicks[name]:,}100 %"]
+        assert f"n = {clicks[name]:,} clicks" in page.text_content("#map-used-n")
+
+
+def test_no_crop_without_its_n_and_drawing_it_leaves_the_view(page: Any, heat: hg.Heat) -> None:
+    cards = page.locator(".finding:has(canvas:not([hidden]))")
+    assert cards.count() > 0
+    for i in range(cards.count()):
+        name, layer = (cards.nth(i).get_attribute(f"data-{what}") for what in ("page", "layer"))
+        told = cards.nth(i).locator(".crop-n").text_content()
+        bucket = re.search(r"width (\S+) px", told)[1]
+        assert f"{layer}, n = {heat.map(layer, page=name, bucket=bucket).used:,} events" in told
+
+
 def test_cells_are_read_by_pointer_and_keys(page: Any) -> None:
     pick(page, "/cart", "clicks", "1440+")
     page.evaluate("read([Math.floor((400 + 60) / drawn.pw), Math.floor((400 + 20) / drawn.ph)])")

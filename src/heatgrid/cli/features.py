@@ -101,5 +101,7 @@ def readable(table: pa.Table) -> pa.Table:
 def _rate(row: dict[str, Any], name: str, hits: int, of: int, small: str | None) -> str:
     if row[name] is None:
         return f"{hits:,}/{of:,}"
+    from heatgrid.engine.intervals import percent
+
     low, high = (100 * row[f"{name}_{end}"] for end in ("low", "high"))
-    return f"{100 * row[name]:.1f} % ({low:.1f}-{high:.1f})" + (" low" if small else "")
+    return f"{percent(row[name])} ({low:.1f}-{high:.1f})" + (" low" if small else "")

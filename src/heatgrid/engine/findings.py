@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from heatgrid.engine.intervals import FEW, mark, wilson
+from heatgrid.engine.intervals import FEW, mark, percent, wilson
 
 Row = dict[str, Any]
 KINDS = ("friction", "nowhere", "unused", "drop_off", "top", "underused", "attention")
@@ -41,7 +41,8 @@ NO_RATE = ("unused", "attention")
 TYPES = {
     "kind": pa.string(), "page": pa.string(), "feature": pa.string(), "rule": pa.string(), "k": pa.int64(),
     "n": pa.int64(), "unit": pa.string(), "rate": pa.float64(), "low": pa.float64(), "high": pa.float64(),
-    "small": pa.string(), "compared": pa.string(), "compared_rate": pa.float64(), "text": pa.string(),
+    "small": pa.string(), "compared": pa.string(), "compared_rate": pa.float64(), "compared_k": pa.int64(),
+    "compared_n": pa.int64(), "text": pa.string(),
 }  # fmt: skip
 NOT_NAMED = ("(none)", "(all)", "(other)", "(exit)", "(entry)", "")
 
@@ -84,6 +85,8 @@ class Candidate:
     rare: bool = field(compare=False, default=False)
     bounds: tuple[float, float] | None = field(compare=False, default=None)
     """The interval, where it is not Wilson's of k of n; then it has been judged already."""
+    of: tuple[int, int] | None = field(compare=False, default=None)
+    """k and n of what it is compared with, where that is a share."""
 
     def passes(self, z: float, scale: float = 1.0) -> bool:
         """Whether it would stand, with ``scale`` times as much of the same."""
@@ -180,6 +183,7 @@ def _friction(found: Found) -> Iterator[Candidate]:
             yield Candidate(
                 (family not in OF_VIEWS, k - n * rest), kind, row["page"], feature, k, n, "sessions",
                 "the rest of the same rule", rest, f"{where}: {what}: {row['flagged']:,} times", rule, float(TIMES),
+                of=(hits - k, all_n - n),
             )  # fmt: skip
 
 
@@ -246,7 +250,7 @@ def _left(found: Found) -> Iterator[Candidate]:
         than = "nothing" if rest is None else compared
         yield Candidate(
             (k - n * (rest or 0.0),), "drop_off", page, None, k, n, "sessions", than, rest,
-            f"sessions that {word} {name}", times=times,
+            f"sessions that {word} {name}", times=times, of=None if rest is None else (hits - k, whole - n),
         )  # fmt: skip
 
 
@@ -262,6 +266,7 @@ def _top(found: Found) -> Iterator[Candidate]:
         yield Candidate(
             (k,), "top", None, row["feature"], k, n, found.unit, f"the next, {after['feature']}",
             after[found.unit] / n, f"{row['feature']}: number {place} by {found.unit}",
+            of=(after[found.unit], n),
         )  # fmt: skip
 
 
@@ -314,7 +319,8 @@ def _row(one: Candidate) -> Row:
     return {
         "kind": one.kind, "page": one.page, "feature": one.feature, "rule": one.rule, "k": one.k, "n": one.n,
         "unit": one.unit, "rate": one.k / one.n, "low": low, "high": high, "small": mark(one.n),
-        "compared": one.compared, "compared_rate": one.base, "text": one.told,
+        "compared": one.compared, "compared_rate": one.base,
+        "compared_k": one.of[0] if one.of else None, "compared_n": one.of[1] if one.of else None, "text": one.told,
     }  # fmt: skip
 
 
@@ -333,11 +339,14 @@ def as_table(rows: Sequence[Row], said: str | None) -> pa.Table:
 def sentence(row: Row) -> str:
     """A finding in one line: what, k of n with its interval, compared with what."""
     share = f"{row['k']:,} of {row['n']:,} {row['unit']}"
-    rate = f"{_percent(row['rate'])}, 95 % interval {_percent(row['low'])} to {_percent(row['high'])}"
-    than = "" if row["compared_rate"] is None or row["kind"] in NO_RATE else f": {_percent(row['compared_rate'])}"
+    rate = f"{percent(row['rate'])}, 95 % interval {percent(row['low'])} to {percent(row['high'])}"
     low = " (low)" if row["small"] else ""
-    return f"{TITLES[row['kind']]}: {row['text']}; {share} ({rate}){low}; {row['compared']}{than}"
+    return f"{TITLES[row['kind']]}: {row['text']}; {share} ({rate}){low}; {beside(row)}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %" if share < 0.1 else f"{100 * share:.1f} %"
+def beside(row: Row) -> str:
+    """What a finding is compared with: its share, and the k of n that it is."""
+    if row["compared_rate"] is None or row["kind"] in NO_RATE:
+        return str(row["compared"])
+    of = "" if row["compared_n"] is None else f" ({row['compared_k']:,} of {row['compared_n']:,})"
+    return f"{row['compared']}: {percent(row['compared_rate'])}{of}"

@@ -32,6 +32,13 @@ def worth(units: int, c: int, v: int, c2: int, cv: int, v2: int) -> float:
     return min(float(v), c * (v - c) * v * v * (units - 1) / (units * spread))
 
 
+def percent(share: float) -> str:
+    """A share in words: never 0 % for more than none, nor 100 % for less than all, nor a digit that tells nothing."""
+    if share in (0.0, 1.0):
+        return f"{100 * share:.0f} %"
+    return "below 0.1 %" if share < 0.001 else "above 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"
+
+
 def mark(units: int) -> str | None:
     """``few`` below 30 units, ``low`` below 100."""
     return "few" if units < FEW else "low" if units < LOW else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from heatgrid.engine.intervals import percent
 from heatgrid.outputs.matrix_pictures import SMALL
 from heatgrid.outputs.report_parts import BARS, LOW, MOST_LINES, name_cell, one, text
 from heatgrid.outputs.text import duration
@@ -71,7 +72,7 @@ def _cell(row: dict[str, Any], column: str, kind: Any, most: int) -> str:
         low, high = (100 * row[f"{column}_{end}"] for end in ("low", "high"))
         mark = f'<span class="low" title="{units} units">low</span>' if units < LOW else ""
         return (
-            f'<td data-v="{value:.6f}" title="{hits:,} of {of:,}">{100 * value:.1f} % '
+            f'<td data-v="{value:.6f}" title="{hits:,} of {of:,}">{percent(value)} '
             f'<span class="muted">({low:.1f}–{high:.1f})</span>{mark}</td>'
         )
     if value is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from heatgrid.engine.intervals import percent, wilson
 from heatgrid.outputs.colors import luminance, table
 from heatgrid.outputs.matrix import Matrix
 from heatgrid.outputs.matrix_pictures import SMALL, cell_text, matrix_subtitle, matrix_title, shades_of, shares
@@ -154,7 +155,7 @@ def share_text(k: int | None, n: int | None) -> tuple[str, float]:
     if n < SMALL:
         return f"{k:,}/{n:,}", k / n
     low = f'<span class="low" title="{n} units">low</span>' if n < LOW else ""
-    return f"{100 * k / n:.1f} %{low}", k / n
+    return percent(k / n) + low, k / n
 
 
 def percentile_text(ms: int | None, visits: int | None, open_visits: int | None) -> str:
@@ -281,7 +282,7 @@ def _fields(thing: str, time_name: str) -> list[tuple[str, str, str, str]]:
         (time_name, "dwell_ms", "time", "total time, an idle step counted as 30 s at most"),
         *views,
         ("sessions", "sessions", "bar", "distinct sessions"),
-        ("of sessions", "sessions", "share", "sessions with it / all sessions"),
+        ("of sessions", "sessions", "share", "sessions with it / all sessions, and Wilson's interval"),
         ("users", "users", "bar", "distinct users"),
         ("clicks", "clicks", "bar", "click events"),
         ("events", "events", "bar", "all events"),
@@ -303,7 +304,11 @@ def _usage_cell(row: dict[str, Any], key: str, kind: str, most: int, n: int | No
         return "<td>–</td>"
     if kind == "share":
         shown, order = share_text(value, n)
-        return f'<td data-v="{order:.6f}">{shown}</td>'
+        between = ""
+        if n and n >= SMALL:
+            least, most_of = wilson(value / n, n)
+            between = f' <span class="muted">({100 * least:.1f}–{100 * most_of:.1f})</span>'
+        return f'<td data-v="{order:.6f}" title="{value:,} of {n or 0:,}">{shown}{between}</td>'
     if kind == "each":
         sessions = row.get("sessions") or 0
         if sessions < SMALL:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from heatgrid.engine.findings import TITLES, sentence
+from heatgrid.engine.findings import TITLES, beside, sentence
+from heatgrid.engine.intervals import percent
 from heatgrid.outputs.report_parts import text
 
 if TYPE_CHECKING:
@@ -39,20 +40,21 @@ def _card(row: dict[str, Any], content: Content) -> str:
     page = row["page"] or content.places.get(row["feature"] or "") or ""
     layer = row["rule"] if row["rule"] in content.drawn else "clicks"
     share = f"{row['k']:,} of {row['n']:,} {row['unit']}"
-    between = f"{100 * row['rate']:.1f} %, {100 * row['low']:.1f} to {100 * row['high']:.1f} %"
+    between = f"{percent(row['rate'])}, {percent(row['low'])} to {percent(row['high'])}"
     low = '<span class="low">low</span>' if row["small"] else ""
-    base = row["compared_rate"]
-    than = row["compared"] + ("" if base is None or row["kind"] in ("unused", "attention") else f": {100 * base:.2g} %")
     crop, link = "", ""
     if page and content.maps_in_all:
         label = text(f"part of the map of {page}")
-        crop = f'<canvas width="480" height="200" hidden role="img" aria-label="{label}"></canvas>'
+        crop = (
+            f'<canvas width="480" height="200" hidden role="img" aria-label="{label}"></canvas><p class="n crop-n"></p>'
+        )
         link = '<a href="#view">its map</a>'
     return (
         f'<article class="finding" data-kind="{row["kind"]}" data-page="{text(page)}" data-layer="{text(layer)}" '
         f'data-feature="{text(row["feature"] or "")}" data-text="{text(sentence(row))}">'
         f"<h3>{TITLES[row['kind']]}</h3><p>{text(row['text'])}</p>"
-        f'<p><b>{share}</b> <span class="muted">({between})</span>{low}</p><p class="n">compared with: {text(than)}</p>'
+        f'<p><b>{share}</b> <span class="muted">({between})</span>{low}</p>'
+        f'<p class="n">compared with: {text(beside(row))}</p>'
         f'{crop}<p class="does">{link}<button class="copy">Copy text</button><button class="png">Copy picture</button>'
         '<span role="status"></span></p></article>'
     )
@@ -98,6 +100,10 @@ def view_section(content: Content) -> str:
         '<i id="map-cursor" hidden></i></div><canvas id="map-strip" role="img" hidden></canvas></div>'
         '<div class="map-key"><div class="ramp"></div><div id="map-ticks"></div><p class="n" id="map-unit"></p></div>'
         '<p id="map-cell" role="status"></p>'
+        '<div id="map-used" hidden><h3>Features of this page</h3><p class="n" id="map-used-n"></p><div class="scroll" '
+        'tabindex="0" role="region" aria-label="features of this page"><table id="map-features"><thead><tr>'
+        '<th scope="col">feature</th><th scope="col">clicks</th><th scope="col">of the clicks</th></tr></thead>'
+        "<tbody></tbody></table></div></div>"
         f"<details><summary>The busiest as pictures ({len(content.maps)})</summary><ul>{files}</ul></details></section>"
         f'<script type="application/json" id="data">{content.data[0]}</script>'
         f'<script type="application/octet-stream" id="cells">{content.data[1]}</script>'

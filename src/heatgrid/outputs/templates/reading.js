@@ -50,6 +50,20 @@ function areas(grid) {
     layer.append(rect, label);
   }
 }
+function used(page) { // the features of the page by their clicks, at all widths
+  const rows = data.clicks.filter((row) => row[0] === page && row[2]).sort((a, b) => b[2] - a[2]);
+  const all = rows.reduce((sum, row) => sum + row[2], 0), body = $("map-features").tBodies[0];
+  $("map-used").hidden = !rows.length;
+  $("map-used-n").textContent = `n = ${comma(all)} clicks of ${comma(rows.length)} features at all widths` + (rows.length > MOST_USED ? `; the first ${MOST_USED}` : "");
+  body.replaceChildren(...rows.slice(0, MOST_USED).map(([, feature, clicks]) => {
+    const row = document.createElement("tr"), head = document.createElement("th");
+    head.scope = "row"; head.textContent = head.title = data.features[feature];
+    row.append(head, ...[comma(clicks), all < 30 ? `${clicks}/${all}` : percent(clicks / all)].map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+    return row;
+  }));
+}
+const MOST_USED = 15;
+const percent = (share) => share === 1 ? "100 %" : share < 0.001 ? "below 0.1 %" : share > 0.999 ? "above 99.9 %" : `${(100 * share).toFixed(1)} %`;
 function strip(grid) { // reach as a line, attention as shade, at the page's own scale
   const side = $("map-strip"), curve = grid.curve, shown = $("view-strip").checked && curve && curve.views;
   side.hidden = !shown;

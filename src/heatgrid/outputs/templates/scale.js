@@ -14,6 +14,26 @@ function scaleOf(kind, values, top) {
   if (kind === "log") return { part: (v) => Math.log1p(v) / Math.log1p(top), value: (p) => Math.expm1(p * Math.log1p(top)) };
   return { part: (v) => v / top, value: (p) => p * top };
 }
+function ticksOf(kind, scale, top, times) { // [place 0..1, what it stands for], whole where it can be
+  const most = top * times;
+  let marks = [];
+  if (kind === "eq") return apart([0.25, 0.5, 0.75, 1].map((p) => [p, Math.round(scale.value(p) * times * 100) / 100]));
+  if (kind === "log") {
+    const decades = [];
+    for (let d = 1; d < most; d *= 10) decades.push(d);
+    marks = decades.length < 3 ? decades.flatMap((d) => [d, 2 * d, 5 * d]).filter((v) => v < most) : decades;
+  } else {
+    const power = 10 ** Math.floor(Math.log10(most / 4)), raw = [1, 2, 5, 10].map((m) => m * power).find((v) => v >= 0.249 * most);
+    const step = most >= 1 ? Math.max(1, raw) : raw;
+    for (let v = step; v < most - step * 1e-6; v += step) marks.push(v);
+  }
+  return apart([...marks.map((v) => [scale.part(v / times), v]), [1, most >= 10 ? Math.round(most) : Math.round(most * 100) / 100]]);
+}
+function apart(ticks) { // without those whose labels would touch; the last stays
+  const kept = [];
+  for (const tick of ticks.reverse()) if (!kept.length || (kept[0][0] - tick[0] >= 0.13 && kept[0][1] !== tick[1])) kept.unshift(tick);
+  return kept;
+}
 const level = (part) => Math.max(1, Math.min(255, Math.round(255 * part)));
 function smoothed(values, wide, high, sigma) { // Gaussian, cut at 4 sigma, nothing beyond the edges
   const reach = Math.ceil(4 * sigma), taps = [];

@@ -1,10 +1,14 @@
 // Controls follow each other: a page has its widths, and all begins with the busiest map.
-function widths() {
-  const { layer, page } = state(), before = $("view-width").value, events = new Map();
+function widthsOf(layer, page) { // the busiest first
+  const events = new Map();
   for (const m of data.maps)
     if (m[PAGE] === page && !m[FIXED] && !m[PARTS].length && (data.layers[m[LAYER]] === layer || layer === "attention"))
       events.set(m[BUCKET], (events.get(m[BUCKET]) || 0) + m[EVENTS]);
-  const order = [...events].sort((a, b) => b[1] - a[1]).map(([bucket]) => data.buckets[bucket]);
+  return [...events].sort((a, b) => b[1] - a[1]).map(([bucket]) => bucket);
+}
+function widths() {
+  const { layer, page } = state(), before = $("view-width").value;
+  const order = widthsOf(layer, page).map((bucket) => data.buckets[bucket]);
   options($("view-width"), order);
   if (order.includes(before)) $("view-width").value = before;
 }

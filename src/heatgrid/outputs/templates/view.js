@@ -72,22 +72,30 @@ function topOf(choice) { // the largest count of any page's map of this kind, in
   }
   return top;
 }
-function draw() {
-  const choice = state(), grid = dense(choice), n = $("map-n");
-  const sigma = Number($("view-smooth").value), kind = $("view-scale").value, fixed = $("view-fixed").checked && kind !== "eq";
-  const several = choice.sessions && grid.maps.length > 1;
+function render(choice, { sigma = 0, kind, fixed = false }) { // a map's numbers, and what their colours stand for
+  const grid = dense(choice), several = choice.sessions && grid.maps.length > 1;
   const values = sigma ? smoothed(grid.values, grid.bw, grid.bh, sigma / grid.pw) : grid.values;
-  let top = fixed ? topOf(choice) : values.reduce((a, b) => Math.max(a, b), 0);
-  top = top || 1;
-  const scale = scaleOf(kind, values, top);
-  canvas.width = grid.bw; canvas.height = grid.bh;
-  const picture = new ImageData(grid.bw, grid.bh), floor = sigma ? 1e-3 * top : 0;
+  const top = (fixed ? topOf(choice) : values.reduce((a, b) => Math.max(a, b), 0)) || 1;
+  return { grid, values, top, several, scale: scaleOf(kind, values, top), floor: sigma ? 1e-3 * top : 0 };
+}
+function colour(target, { grid, values, several, scale, floor }) {
+  target.width = grid.bw; target.height = grid.bh;
+  const picture = new ImageData(grid.bw, grid.bh);
   for (let i = 0; i < values.length; i++)
     if (values[i] > floor && !several) {
       const at = 3 * level(scale.part(values[i]));
       picture.data.set([colors[at], colors[at + 1], colors[at + 2], 255], 4 * i);
     }
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+  target.getContext("2d").putImageData(picture, 0, 0);
+}
+function events(grid) {
+  return grid.maps.reduce((sum, m) => sum + m[EVENTS], 0);
+}
+function draw() {
+  const choice = state(), n = $("map-n");
+  const sigma = Number($("view-smooth").value), kind = $("view-scale").value, fixed = $("view-fixed").checked && kind !== "eq";
+  const made = render(choice, { sigma, kind, fixed }), { grid, top, scale, several } = made;
+  colour(canvas, made);
   canvas.style.opacity = $("view-opacity").value;
   const box = $("map-box");
   box.classList.toggle("bare", !grid.shot);
@@ -99,12 +107,12 @@ function draw() {
   drawn = { ...grid, choice };
   areas(drawn);
   strip(drawn);
-  const events = grid.maps.reduce((sum, m) => sum + m[EVENTS], 0);
+  used(choice.page);
   const sessions = grid.maps.length === 1 && grid.maps[0][SESSIONS] >= 0 ? `${comma(grid.maps[0][SESSIONS])} sessions` : "";
   const ledger = data.ledger[choice.layer];
   const told = [
     choice.layer === "attention" ? (grid.curve ? `n = ${comma(grid.curve.views)} views` : "no curve for this width")
-      : several ? "distinct sessions of several parts do not add up: choose one of each" : `n = ${comma(events)} events`,
+      : several ? "distinct sessions of several parts do not add up: choose one of each" : `n = ${comma(events(grid))} events`,
     sessions, ...chosenParts().map(([name, value]) => `${name} ${value}`), `width ${$("view-width").value} px`, `frame: ${data.frame}`,
     grid.beyond ? `${comma(grid.beyond)} beyond the part drawn` : "",
     ledger ? `of all maps of this kind ${comma(ledger[0])} outside, ${comma(ledger[1])} invalid` : "",
@@ -114,10 +122,14 @@ function draw() {
   $("map-title").textContent = `${$("view-page").value} · ${$("view-kind").value}`;
   n.textContent = told.filter(Boolean).join(" · ");
   canvas.setAttribute("aria-label", `Map of ${$("map-title").textContent}; ${n.textContent}. Arrow keys read cells.`);
-  $("map-unit").textContent = `${unit(choice)} in ${grid.pw} x ${grid.ph} px, ${$("view-scale").selectedOptions[0].text}`;
-  $("map-ticks").replaceChildren(...[0.25, 0.5, 0.75, 1].map((p) => {
+  // a smoothed count is a density: of a square that holds some, as nobody clicks half a time
+  const side = sigma ? [10, 100, 1000].find((s) => (top * s * s) / (grid.pw * grid.ph) >= 10) || 1000 : 0;
+  const square = side ? `for each ${comma(side)} x ${comma(side)} px, smoothed` : `in ${grid.pw} x ${grid.ph} px`;
+  $("map-unit").textContent = `${unit(choice)} ${square}, ${$("view-scale").selectedOptions[0].text}`;
+  $("map-ticks").replaceChildren(...ticksOf(kind, scale, top, side ? (side * side) / (grid.pw * grid.ph) : 1).map(([at, value]) => {
     const tick = document.createElement("span");
-    tick.textContent = comma(scale.value(p));
+    tick.textContent = comma(value);
+    tick.style.left = `${100 * at}%`;
     return tick;
   }));
   read(null);
