@@ -119,6 +119,32 @@ def test_a_gpu_that_is_absent_is_an_error_with_the_reason(monkeypatch: pytest.Mo
     assert hg.bin_points(x, x, shape=(1, 1)).meta["backend_reason"] == "the reason"
 
 
+def test_a_run_says_which_measures_have_no_gpu_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a measure is not named, if `auto` looks for a GPU, or if what is missing is told as another thing."""
+    rows = {
+        "time": [1_700_000_000_000, 1_700_000_000_001],
+        "session": ["a", "a"],
+        "page": ["p", "p"],
+        "kind": ["click", "click"],
+        "x": [1, 2],
+        "y": [1, 2],
+    }
+    plan = hg.Plan(maps=["clicks", "moves"], tables=["features"], friction=["rage"], transitions=["pages"], scroll=True)
+    named = "the map of clicks, the map of moves, features, transitions of pages, scroll, friction"
+    monkeypatch.setattr(availability, "why_not", lambda: "")
+    with pytest.raises(DeviceError) as caught:
+        hg.run(rows, plan, backend="gpu")
+    assert (caught.value.exit_code, caught.value.code, caught.value.value) == (6, "HG5006", named)
+    monkeypatch.setattr(availability, "why_not", lambda: "no driver")
+    with pytest.raises(DeviceError, match="no driver") as caught:
+        hg.run(rows, plan, backend="gpu")
+    assert (caught.value.exit_code, caught.value.code) == (6, "HG5001")
+    monkeypatch.setattr(availability, "why_not", lambda: pytest.fail("looked for a GPU"))
+    summary = hg.run(rows, plan).summary
+    assert (summary["backend"], summary["backend_reason"]) == ("cpu", f"no GPU kernel for {named}")
+    assert hg.run(rows, plan, backend="cpu").summary["backend_reason"] == "asked for"
+
+
 def test_small_requests_do_not_look_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """To import CuPy and to ask the driver takes longer than they do."""
     looked: list[int] = []

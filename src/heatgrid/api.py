@@ -9,18 +9,16 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from heatgrid.engine.backend import for_plan
 from heatgrid.engine.lanes import Outcome, run_plan
 from heatgrid.engine.pool import thread_count
-from heatgrid.gpu.availability import why_not
 from heatgrid.heat import Heat
 from heatgrid.outputs.checkpoint import Checkpoint, held, version_stamp
 from heatgrid.sources.events import Events, open_events
 from heatgrid.states import merge as merging
 from heatgrid.states.store import from_bytes
-from heatgrid.words.errors import DeviceError, InputError, LimitError, UsageError, nearest
+from heatgrid.words.errors import InputError, LimitError, UsageError, nearest
 from heatgrid.words.plan import Plan
-
-BACKENDS = ("auto", "cpu", "gpu")
 
 SMALL = 1 << 16
 """Rows that are not worth a thread: of a request of 10,000 two thirds of the time went to starting four of them."""
@@ -57,6 +55,8 @@ def run(
 
     events : what ``read`` gives, or anything that it takes.
     plan : a ``Plan``; or its fields as keywords.
+    backend : "auto" and "cpu" count on the CPU, and the summary says why; "gpu" is an error that names the measures
+        without a GPU kernel, today each of them: ``bin_points``, ``smooth`` and ``dwell`` have kernels.
     order : "auto"; "time" or "session" promise the order (a violation is an error); "any": rows are cut by session.
     threads : at most so many, else HEATGRID_THREADS, else all processors (one for a small table); the answer is the
         same for any.
@@ -71,16 +71,6 @@ def run(
 
     Raises UsageError, InputError, LimitError, DeviceError (backend "gpu"), Cancelled.
     """
-    if backend not in BACKENDS:
-        raise UsageError(
-            "unknown backend", code="HG1130", where="backend", value=backend, hint=nearest(backend, BACKENDS)
-        )
-    if backend == "gpu":
-        raise DeviceError(
-            "the engine has no GPU backend in this version", code="HG5002", where="backend", value=why_not() or "gpu",
-            expected="maps, features and pages are counted on the CPU; bin_points, smooth and dwell have GPU kernels",
-            hint="backend='auto' or 'cpu'",
-        )  # fmt: skip
     if plan is not None and plan_fields:
         raise UsageError(
             "a plan and plan fields at once", code="HG1131", where=", ".join(sorted(plan_fields)),
@@ -93,6 +83,7 @@ def run(
             hint=nearest(unknown[0], Plan.__dataclass_fields__),
         )  # fmt: skip
     chosen = plan if plan is not None else Plan(**plan_fields)
+    device = for_plan(backend, chosen)
     source = events if isinstance(events, Events) else read(events)
     tell = _bar if progress is True else (progress or None)
     folder = None if scratch is None else os.fspath(scratch)
@@ -111,7 +102,7 @@ def run(
             hint="a smaller memory= puts rows on the disk sooner; or a larger cell, fewer by, no distinct",
         ) from error  # fmt: skip
     notes = (*source.notes, *outcome.notes, *_bad_rows(source, outcome.state.ledger.rejected))
-    return Heat(outcome.state, lane=outcome.lane, seconds=outcome.seconds, notes=notes)
+    return Heat(outcome.state, lane=outcome.lane, seconds=outcome.seconds, notes=notes, device=device.meta)
 
 
 @contextmanager

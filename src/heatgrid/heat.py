@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -46,9 +46,17 @@ VALUES = (*ADDITIVE, "sessions", "users")
 class Heat:
     """What a run counted. Made by ``heatgrid.run``, ``load`` or ``merge``; never changed."""
 
-    def __init__(self, state: State, *, lane: str = "", seconds: float = 0.0, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        state: State,
+        *,
+        lane: str = "",
+        seconds: float = 0.0,
+        notes: tuple[str, ...] = (),
+        device: Mapping[str, object] | None = None,
+    ) -> None:
         self.state = state
-        self.lane, self.seconds, self.notes = lane, seconds, notes
+        self.lane, self.seconds, self.notes, self.device = lane, seconds, notes, device or {}
 
     @property
     def plan(self) -> Plan:
@@ -71,7 +79,8 @@ class Heat:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """rows, sessions, views, pages, features, first, last, kinds, releases, lane, seconds, notes."""
+        """rows, sessions, views, pages, features, first, last, kinds, releases, lane, backend and its reason,
+        seconds, notes."""
         state = self.state
         with_sessions = state.session_ids is not None
         kinds = state.tables["kinds"]
@@ -95,6 +104,7 @@ class Heat:
             "frame": _frame(state),
             "reading": state.reading,
             "lane": self.lane,
+            **self.device,
             "seconds": self.seconds,
             "refused": self.refused,
             "notes": [*self.notes, *others.notes(self.state), *self.refusals()],

@@ -13,7 +13,6 @@ from heatgrid.cli.options import Common, opt
 from heatgrid.words.errors import UsageError
 
 ROWS = 2_000_000
-BACKENDS = ("auto", "cpu", "gpu")
 
 
 @dataclass(kw_only=True)
@@ -53,6 +52,8 @@ def bench(*, bench: Bench, common: Common) -> None:
             value=bench.out,
             expected="a name that ends in .json or .png",
         )
+    from heatgrid.words.plan import BACKENDS
+
     backends = [values.one_of(name, "--backend", BACKENDS) for name in values.names(bench.backend)]
     threads = bench.threads or cores()
     os.environ.setdefault("POLARS_MAX_THREADS", str(threads))

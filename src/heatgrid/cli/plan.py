@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from heatgrid.cli import summary, text
 from heatgrid.cli.options import EVENTS, Common, Counting, Reading, Running
 from heatgrid.cli.work import events_of, plan_of
-from heatgrid.words.errors import DeviceError
 
 if TYPE_CHECKING:
     from heatgrid.words.plan import Plan
@@ -43,7 +42,7 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
     on_disk = rows if streamed + rows > budget.limit else 0
     held = max(streamed, min(streamed + rows, budget.limit))
     likely = held if running.order == "any" else streamed
-    device = device_of(running.backend)
+    device = device_of(running.backend, asked)
     order = order_of(running.order, source.columns)
     if common.json:
         summary.emit(
@@ -94,23 +93,12 @@ def memory(rows: int | None, asked: Plan, threads: int) -> int:
     return BASE_BYTES + flight + kept + tiles + users
 
 
-def device_of(backend: str) -> str:
+def device_of(backend: str, asked: Plan) -> str:
     """Which device a run would take, and why."""
-    if backend == "cpu":
-        return "cpu (asked for)"
-    from heatgrid.gpu.availability import why_not
+    from heatgrid.engine.backend import for_plan
 
-    reason = why_not() or "event dumps are counted on the CPU in this version"
-    if backend == "gpu":
-        raise DeviceError(
-            "the GPU cannot be used",
-            code="HG5001",
-            where="--backend",
-            value=backend,
-            expected=reason,
-            hint="--backend auto",
-        )
-    return f"cpu: {reason}"
+    choice = for_plan(backend, asked)
+    return f"{choice.meta['backend']}: {choice.reason}"
 
 
 def _if_unordered(order: str, rows: int | None, held: int) -> str:

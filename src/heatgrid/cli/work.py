@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 TIME_UNITS = ("s", "ms", "us", "ns")
 ORDERS = ("auto", "time", "session", "any")
-BACKENDS = ("auto", "cpu", "gpu")
 
 
 def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan:
@@ -110,6 +109,8 @@ def heat_of(
     """Count the events, or load and merge what was counted before; then judge the ledger."""
     limit = values.share(running.max_rejected, "--max-rejected")
     values.one_of(running.order, "--order", ORDERS)
+    from heatgrid.words.plan import BACKENDS
+
     values.one_of(running.backend, "--backend", BACKENDS)
     if running.threads is not None and running.threads < 1:
         raise UsageError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from heatgrid.gpu import availability, foreign
 from heatgrid.gpu.device import Device
 from heatgrid.words.errors import DeviceError, UsageError, nearest
+from heatgrid.words.plan import BACKENDS, Plan
 
-BACKENDS = ("auto", "cpu", "gpu")
 ON_GPU = ("bin_points", "smooth", "dwell")
 LEAST_POINTS = 1 << 23
 """Points in main memory from which copying them is worth it: a copy of 64 MB, below which the first launch and the
@@ -57,14 +57,49 @@ def choose(backend: str, *, what: str, size: int, least: int, there: bool) -> Ch
     missing = availability.why_not()
     if backend == "gpu":
         if missing:
-            raise DeviceError(
-                "the GPU was asked for and cannot be used", code="HG5001", where="backend", value=missing,
-                expected="a CUDA device", hint='backend="auto" takes the CPU: the same integers',
-            )  # fmt: skip
+            raise _absent(missing)
         return Choice(open_device(), "asked for", forced=True)
     if missing:
         return Choice(None, missing)
     return Choice(open_device(), "the input is on the device" if there else f"{size:,} {what}")
+
+
+def for_plan(backend: str, plan: Plan) -> Choice:
+    """The device of a run. The CPU: what has a GPU kernel is a function of its own (``ON_GPU``), no measure of a plan.
+
+    Errors: UsageError HG1130; DeviceError HG5001 (no GPU) or HG5006 (measures without a GPU kernel, which it names),
+    where ``gpu`` is asked for.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(
+            "unknown backend", code="HG1130", where="backend", value=backend,
+            expected="one of " + ", ".join(BACKENDS), hint=nearest(str(backend), BACKENDS),
+        )  # fmt: skip
+    if backend == "cpu":
+        return Choice(None, "asked for")
+    without = ", ".join(measures(plan))
+    if backend == "auto":  # nobody looks for a GPU: to import CuPy takes longer than a small run
+        return Choice(None, f"no GPU kernel for {without}")
+    missing = availability.why_not()
+    if missing:
+        raise _absent(missing)
+    raise DeviceError(
+        "the plan has measures without a GPU kernel", code="HG5006", where="backend", value=without,
+        expected=f"what has one: {', '.join(ON_GPU)}", hint='backend="auto" takes the CPU: the same integers',
+    )  # fmt: skip
+
+
+def measures(plan: Plan) -> list[str]:
+    """What a plan counts, in its own words."""
+    asked = {
+        "scroll": plan.scroll, "friction": plan.rules, "exposure": plan.exposure, "funnel": plan.funnel_steps,
+        "retention": plan.retention,
+    }  # fmt: skip
+    return [
+        *(f"the map of {layer}" for layer in plan.maps), *plan.tables,
+        *(f"transitions of {of}" for of in plan.transitions), *(f"paths of {of}" for of in plan.paths),
+        *(name for name, wanted in asked.items() if wanted),
+    ] or ["events"]  # fmt: skip
 
 
 def few_points(choice: Choice, cells: int, points: int) -> Choice:
@@ -83,6 +118,13 @@ def no_room(choice: Choice, error: Exception) -> Choice:
             hint="smaller grids, fewer groups, or the CPU",
         ) from error  # fmt: skip
     return Choice(None, f"the device has too little memory: {error}")
+
+
+def _absent(why: str) -> DeviceError:
+    return DeviceError(
+        "the GPU was asked for and cannot be used", code="HG5001", where="backend", value=why,
+        expected="a CUDA device", hint='backend="auto" takes the CPU: the same integers',
+    )  # fmt: skip
 
 
 def not_here(name: str, data: object) -> DeviceError:

@@ -20,6 +20,7 @@ from heatgrid.words.pages import patterns_of as page_patterns
 from heatgrid.words.releases import Release, load_releases
 
 METRICS_VERSION = 1
+BACKENDS = ("auto", "cpu", "gpu")
 LAYERS = ("clicks", "moves")
 OF_VIEWS = ("first_clicks", "last_clicks")
 GOAL_LAYER = "goal_clicks"
