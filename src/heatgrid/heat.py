@@ -29,6 +29,7 @@ from heatgrid.engine.dense import dense, withheld_events
 from heatgrid.engine.findings import Found
 from heatgrid.engine.finish_cells import SparseMap, sparse_maps
 from heatgrid.engine.finish_funnel import drop_offs_table, funnel_table
+from heatgrid.engine.measures.layout import BOX
 from heatgrid.engine.periods import label_at, labels_of
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix import Matrix
@@ -128,6 +129,8 @@ class Heat:
         if lacking:
             why = f"no column for {' and '.join(lacking)} ({' '.join(f'--map {name}=COLUMN' for name in lacking)})"
             out |= dict.fromkeys(plan.maps, why)
+        elif unplaced := _unplaced(state):
+            out |= dict.fromkeys(plan.maps, unplaced)
         if without:
             journeys = [name for name in ("transitions", "paths", "funnel") if getattr(plan, name)]
             picked = [layer for layer in PICKED if layer in plan.maps]
@@ -155,6 +158,8 @@ class Heat:
         if not {"x", "y"} <= has and self.plan.maps:
             lacking = " and ".join(name for name in ("x", "y") if name not in has)
             out.append(f"maps are off: no column for {lacking or 'x, y'} (--map x=COLUMN --map y=COLUMN)")
+        elif self.plan.maps and (unplaced := _unplaced(self.state)):
+            out.append(f"maps are empty: {unplaced}")
         if self.state.session_ids is None:
             out.append(f"sessions, views, dwell and visits are off: they need {finish.UNLOCK}")
         journeys = [name for name in ("transitions", "paths", "funnel") if getattr(self.plan, name)]
@@ -799,10 +804,37 @@ class Heat:
 
 
 def _frame(state: State) -> str:
-    """The frame of points, for pictures: what was assumed is called so."""
+    """The frame of points, for pictures: what was assumed is called so; and what was done for widths."""
+    frame = _measured_from(state)
+    if state.plan.widths == "bucket":
+        return frame
+    how = "x to the scale of" if state.plan.widths == "scale" else "laid into elements at"
+    return f"{frame}, {how} {state.plan.reference:,} px"
+
+
+def _measured_from(state: State) -> str:
+    if state.plan.frame == "element":
+        return "element"
     if state.plan.frame == "page":
         return "page (assumed)" if state.reading.get("frame_assumed", True) else "page"
     return "viewport + scroll_y" if "scroll_y" in state.has else "viewport (no scroll_y: px of the window)"
+
+
+def _unplaced(state: State) -> str | None:
+    """What no point can be placed for want of."""
+    plan, has = state.plan, set(state.has)
+    boxes = [name for name in BOX if name not in has]
+    if plan.widths == "scale" and "viewport_w" not in has:
+        lacking = ["viewport_w"]
+    elif plan.widths == "element" and "feature" not in has and not plan.area_list:
+        lacking = ["feature"]
+    elif (plan.frame == "element") != (plan.widths == "element") and "element" in (plan.frame, plan.widths):
+        lacking = boxes
+    else:
+        lacking = []
+    if not lacking:
+        return None
+    return f"no column for {' and '.join(lacking)} ({' '.join(f'--map {name}=COLUMN' for name in lacking)})"
 
 
 def _iso(ms: int) -> str:

@@ -20,6 +20,7 @@ PLAN = {
     "areas": None, "tables": ("features", "pages"), "distinct": (), "idle_ms": 30_000, "session_gap": None,
     "lateness_ms": 60_000, "dedupe": None, "min_sessions": 0, "moves_sessions": False, "kinds": None,
     "url_rules": True, "time_range": (2000, 2101), "goal": (), "releases": (),
+    "widths": "bucket", "reference": 1440,
 }  # fmt: skip
 CANVAS = (0.0, 16_384.0, 0.0, 262_144.0)
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -329,8 +330,13 @@ class _Reader:
         views = {}  # view id -> view, where a view column rules
         tabs = {}  # tab -> what is known of it now
         for row in rows:
-            tab = tabs.setdefault(row.get("tab"), {"view": None, "hidden": False, "scroll": 0.0, "events": []})
+            tab = tabs.setdefault(
+                row.get("tab"), {"view": None, "hidden": False, "scroll": 0.0, "width": None, "events": []}
+            )
             event = self._event(row)
+            if event["width"] is not None:
+                tab["width"] = event["width"]
+            event["window"] = tab["width"]
             event["session"] = number
             event["view"] = self._view(row, event, tab, views)
             event["opens"] = not event["view"]["events"]
@@ -369,6 +375,7 @@ class _Reader:
 
     def _row_alone(self, row) -> None:
         event = self._event(row)
+        event["window"] = event["width"]
         knows = finite(row.get("scroll_y")) and not of_container(row, event)
         self._place(row, event, float(row["scroll_y"]) if knows else 0.0)
         event.update(session=None, view={"page": event["page"], "events": [event]}, opens=False)
@@ -405,8 +412,37 @@ class _Reader:
         event["scroll"] = scroll
         event["point_y"] = float(y) + scroll * moves if finite(y) else None
         event["point"] = (float(x), float(y) + scroll * moves) if finite(x) and finite(y) else None
+        if self.plan["frame"] == "element":
+            event["point"] = in_box(row, x, y)
+            event["point_y"] = None if event["point"] is None else event["point"][1]
         feature = row.get("feature")
         event["feature"] = self._area(event) if feature is None else str(feature)
+        event["map_point"] = self._laid_out(row, event)
+
+    def _laid_out(self, row, event):
+        """The point on maps: where it would lie in a window of the reference width."""
+        plan, point = self.plan, event["point"]
+        if plan["widths"] == "scale":
+            if point is None or event["window"] is None:
+                return None
+            return point[0] * plan["reference"] / float(event["window"]), point[1]
+        if plan["widths"] == "element":
+            return self._in_element(row, event)
+        return point
+
+    def _in_element(self, row, event):
+        home = reference_box(self.plan, event["page_key"], event["feature"])
+        if home is None or not (finite(row.get("x")) and finite(row.get("y"))):
+            return None
+        shares = [float(row["x"]), float(row["y"])]
+        if self.plan["frame"] != "element":
+            box = [row.get(name) for name in ("box_x", "box_y", "box_w", "box_h")]
+            if not all(finite(side) for side in box) or box[2] <= 0 or box[3] <= 0:
+                return None
+            shares = [(event["point"][0] - box[0]) / box[2], (event["point"][1] - box[1]) / box[3]]
+        return (
+            home["x0"] + shares[0] * (home["x1"] - home["x0"]), home["y0"] + shares[1] * (home["y1"] - home["y0"])
+        )  # fmt: skip
 
     def _area(self, event) -> str | None:
         best = None
@@ -549,6 +585,25 @@ def layer_of(event) -> str | None:
     return None
 
 
+def in_box(row, x, y):
+    """The px of a point that is told as shares of its element's box."""
+    box = [row.get(name) for name in ("box_x", "box_y", "box_w", "box_h")]
+    if not (finite(x) and finite(y) and all(finite(side) for side in box)):
+        return None
+    return box[0] + float(x) * box[2], box[1] + float(y) * box[3]
+
+
+def reference_box(plan, page, feature):
+    """The area of a feature at the reference width: the page's own first, then the narrowest range, the first named."""
+    fits = []
+    for at, area in enumerate(plan["areas"] or ()):
+        low, high = area.get("min_width", -math.inf), area.get("max_width", math.inf)
+        mine = area.get("page") in (None, page)
+        if area["name"] == feature and mine and low <= plan["reference"] < high:
+            fits.append((area.get("page") is None, high - low, at, area))
+    return min(fits)[-1] if fits else None
+
+
 def cell_of(plan, point) -> tuple[int, int] | None:
     """(iy, ix), or None outside; tested on the float before any cast."""
     x0, x1, y0, y1 = (float(v) for v in (plan["extent"] or CANVAS))
@@ -570,11 +625,11 @@ def drawn(result, by, every) -> dict:
     """{(layer, page, bucket, fixed, segments, period): [(cell, event)]}: every point that a map uses."""
     plan, found = result["plan"], defaultdict(list)
     for event in result["events"]:
-        cell = None if event["point"] is None else cell_of(plan, event["point"])
+        cell = None if event["map_point"] is None else cell_of(plan, event["map_point"])
         if cell is None:
             continue
         segments = tuple(event["by"][column] for column in by)
-        bucket = bucket_of(view_width(event))
+        bucket = bucket_of(view_width(event) if plan["widths"] == "bucket" else plan["reference"])
         for layer in layers_of(result, event):
             if layer in plan["maps"]:
                 key = (layer, event["page_key"], bucket, event["fixed"], segments, event["period"] if every else None)
@@ -620,9 +675,9 @@ def points(result) -> dict:
     for event in result["events"]:
         for layer in ledgers.keys() & layers_of(result, event):
             ledgers[layer]["rows"] += 1
-            if event["point"] is None:
+            if event["map_point"] is None:
                 ledgers[layer]["invalid"] += 1
-            elif cell_of(result["plan"], event["point"]) is None:
+            elif cell_of(result["plan"], event["map_point"]) is None:
                 ledgers[layer]["outside"] += 1
             else:
                 ledgers[layer]["used"] += 1

@@ -78,7 +78,11 @@ class Counting:
     )
     cell: str | None = opt("--cell", "PX", "Edge of a cell: 8, or 8x16 [8].")
     extent: str | None = opt("--extent", "X0,X1,Y0,Y1", "The box that is mapped, in px [the whole page].")
-    frame: str | None = opt("--frame", "page|viewport", "What x and y are measured from [by names and values].")
+    frame: str | None = opt("--frame", "page|viewport|element", "What x and y are measured from [by names and values].")
+    widths: str | None = opt(
+        "--widths", "bucket|scale|element", "Windows of all widths: a map each bucket, x to scale, or by element."
+    )
+    reference: int | None = opt("--reference", "PX", "The width that --widths scale and element draw for [1440].")
     areas: str | None = opt("--areas", "FILE", "Named rectangles (TOML, CSV): points in them get the name as feature.")
     page_rule: list[str] = opt(
         "--page-rule", "PATTERN=PAGE", "Pages by the user's own patterns: /p/:id/settings/**=/p/settings.", list

@@ -34,6 +34,8 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
         "cell": values.numbers(counting.cell, "--cell", (1, 2), "8"),
         "extent": values.numbers(counting.extent, "--extent", (4,), "0,1440,0,4000"),
         "frame": counting.frame,
+        "widths": counting.widths,
+        "reference": counting.reference,
         "areas": counting.areas,
         "url_params": values.names(counting.keep_param),
         "url_hosts": counting.keep_host or None,

@@ -66,6 +66,8 @@ class Needs:
             wanted += ["x", "y", "fixed"]
             if plan.frame == "viewport":
                 wanted.append("scroll_y")
+        if "element" in (plan.frame, plan.widths):
+            wanted += BOX
         if plan.scroll:
             wanted += ["viewport_w", "viewport_h", "page_h", "scroll_y", "y", "fixed"]
         if plan.gathers:
@@ -127,6 +129,7 @@ class Encoder:
         if plan.exposure:
             for kind in ACTS:
                 self.kinds.code(kind)
+        if plan.exposure or plan.widths == "element":
             for area in plan.known_layout:
                 self.features.code(area.name)
                 if area.page is not None:

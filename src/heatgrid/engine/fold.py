@@ -26,6 +26,7 @@ from heatgrid.engine.measures.posthog import PosthogCells
 from heatgrid.engine.measures.retention import Retention
 from heatgrid.engine.measures.scroll import Scroll
 from heatgrid.engine.measures.usage import Usage
+from heatgrid.engine.relaid import Relaid
 from heatgrid.engine.sessions import Closer, Sessions
 from heatgrid.engine.sets import Sets
 from heatgrid.engine.workers import Workers
@@ -96,14 +97,18 @@ class Fold:
         self._journey_crew: list[Member[Any]] = [
             *map(self._crew.hire, self.journeys), *map(self._crew.hire, self.funnels),
             *map(self._crew.hire, self.scrolls), *map(self._crew.hire, self.exposures),
-            *map(self._crew.hire, self.picked),
         ]  # fmt: skip
+        self._picked_crew: list[Member[Any]] = [self._crew.hire(some) for some in self.picked]
+        self.relaid: Relaid | None = None
+        if Relaid.wanted(plan) and encoder.has_points:
+            self.relaid = Relaid(plan, encoder.pages.code_of_raw, encoder.features.code, encoder.has_page)
         self._retention_crew = [self._crew.hire(measure) for measure in self.retentions]
         self._layout_crew = [self._crew.hire(measure) for measure in self.layouts]
         self._cell_crew = [self._crew.hire(measure) for measure in self.cells]
         if self.sessions is not None:
             members: list[Closer] = [
-                *self._usage_crew, *self._map_crew, *self._friction_crew, *self._journey_crew,
+                *self._usage_crew, *self._map_crew, *self._friction_crew, *self._journey_crew, *self._picked_crew,
+                *([] if self.relaid is None else [self.relaid]),
             ]  # fmt: skip
             for member in members:
                 self.sessions.add_closer(member)
@@ -207,6 +212,13 @@ class Fold:
         drawn = {layer.removesuffix("s"): i for i, layer in enumerate(LAYERS) if layer in self.plan.maps}
         return np.array([drawn.get(name, -1) for name in self.encoder.kinds.names], np.int32)
 
+    def _pointed(self, layers: Array) -> Array:
+        """The same, with the clicks of first, last and goal maps, where clicks themselves are not drawn."""
+        if self.picked:
+            layers = layers.copy()
+            layers[self.encoder.kinds.find("click")] = 0
+        return layers
+
     def _kind_flags(self) -> Array:
         names = self.encoder.kinds.names
         flags = [(n == "pageview") + 2 * (n == "hidden") + 4 * (n in WAKING) for n in names]
@@ -251,15 +263,20 @@ class Fold:
             self.sessions.scan(
                 block, order, ready, kind_flags, self._viewport(c), self._none_page, self.kind_counts, self.bounds
             )
+        if self.relaid is not None:
+            self.relaid.place(block, order, ready)
         if self._areas is not None:
             areas.name_by_area(
                 order, ready, c["slot"], c["feature"], c["page"], c["x"], c["y"], c["width"], *self._areas
             )
         layers = self._layer_of_kind()
+        drawn = block if self.relaid is None else self.relaid.drawn(block, order, ready, self._pointed(layers))
         for usage in self._usage_crew:
             usage.tell(usage.measure.fold, block, order, ready)
         for maps in self._map_crew:
-            maps.tell(maps.measure.fold, block, order, ready, layers)
+            maps.tell(maps.measure.fold, drawn, order, ready, layers)
+        for some in self._picked_crew:
+            some.tell(some.measure.fold, drawn, order, ready)
         for friction in self._friction_crew:
             roles = friction.measure.role_of_kind(self.encoder.kinds.names)
             friction.tell(friction.measure.fold, block, order, ready, roles, self.encoder.features.find(NONE))

@@ -40,7 +40,7 @@ def needs_of(plan: Plan, needs: Needs) -> Needs | None:
         plan.exclude_users, plan.exposure,
     )  # fmt: skip
     alone = plan.maps and set(plan.maps) <= set(LAYERS) and plan.frame == "page" and {"x", "y"} <= set(needs.names)
-    if any(asked) or not alone or not set(needs.names) <= {*READ, *_UNREAD}:
+    if any(asked) or plan.widths != "bucket" or not alone or not set(needs.names) <= {*READ, *_UNREAD}:
         return None
     return replace(needs, names=tuple(name for name in needs.names if name in READ))
 

@@ -49,8 +49,10 @@ class Reading:
         if self.refined:
             out.append(f"kind is that of {self.refined}")
         if self.frame == "page" and self.assumed:
-            out.append(f"x and y are taken as px of the page: {self.frame_why} (--frame page or viewport)")
+            out.append(f"x and y are taken as px of the page: {self.frame_why} (--frame page, viewport or element)")
         elif self.frame == "viewport":
             added = ", scroll_y is added" if "scroll_y" in self.columns else "; no scroll_y, so maps are of the window"
             out.append(f"x and y are px of the window: {self.frame_why}{added}")
+        elif self.frame == "element":
+            out.append(f"x and y are shares of the box of their element: {self.frame_why}")
         return out

@@ -30,7 +30,9 @@ TABLES = ("features", "pages")
 PERIODS = ("hour", "day", "week", "month")
 RELEASE = "release"
 """Periods that releases cut; ``release`` is a column as well, so that a matrix asks for it as ``period``."""
-FRAMES = ("auto", "page", "viewport")
+FRAMES = ("auto", "page", "viewport", "element")
+WIDTHS = ("bucket", "scale", "element")
+"""Policies for windows of different widths."""
 DISTINCT = ("users",)
 JOURNEYS = ("pages", "features")
 STRICT = ("order", "increase")
@@ -55,8 +57,13 @@ class Plan:
         ``goal_clicks`` (of sessions that later reach the goal).
     cell : edge of a cell in px (a number, or (width, height)).
     extent : (x0, x1, y0, y1) in px; ``None``: the canvas, 16,384 x 262,144 px from the page's corner.
-    frame : ``page`` (x, y are document px), ``viewport`` (window px: scroll_y is added to y), or ``auto``: what names
-        and values of the columns say, else page, which every picture then calls assumed.
+    frame : ``page`` (x, y are document px), ``viewport`` (window px: scroll_y is added to y), ``element`` (shares of
+        the element's box, 0 to 1), or ``auto``: what names and values of the columns say, else page, which every
+        picture then calls assumed.
+    widths : what becomes of windows of different widths on maps of clicks and moves: ``bucket`` (a map for each width
+        bucket), ``scale`` (x times reference / viewport_w), ``element`` (points are laid into their element's box on
+        the layout at the reference width; needs ``layout`` or ``areas``, and the box_* columns or that frame).
+    reference : the width in px that ``widths`` lays points out for.
     by : segment columns; tables get every combination that occurs, and totals.
     every : ``hour``, ``day``, ``week`` or ``month`` in ``tz``: one period each, half-open. ``release``: from each of
         the releases to the next one.
@@ -111,6 +118,8 @@ class Plan:
     cell: float | tuple[float, float] = 8
     extent: tuple[float, float, float, float] | None = None
     frame: str = "auto"
+    widths: str = "bucket"
+    reference: int = 1440
     by: Sequence[str] = ()
     every: str | None = None
     releases: Any = ()
@@ -158,6 +167,8 @@ class Plan:
         _one_of("every", self.every, (None, *PERIODS, RELEASE))
         _one_of("retention", self.retention, (None, *RETURNS))
         _one_of("frame", self.frame, FRAMES)
+        _one_of("widths", self.widths, WIDTHS)
+        _whole("reference", self.reference, least=1)
         _one_of("dedupe", self.dedupe, (None, "rows"))
         object.__setattr__(self, "areas", load_areas(self.areas))
         object.__setattr__(self, "friction", rules_of(self.friction))
@@ -165,6 +176,12 @@ class Plan:
         object.__setattr__(self, "goal", load_funnel(self.goal))
         if not isinstance(self.layout, bool):
             object.__setattr__(self, "layout", load_areas(self.layout) or False)
+        if self.widths == "element" and not self.known_layout:
+            raise UsageError(
+                "to lay points into the boxes of elements these must be known", code="HG1165", where="widths",
+                value="element", expected="a layout, or areas",
+                hint="--layout FILE as heatgrid layout -o FILE writes it; or --widths scale",
+            )  # fmt: skip
         if GOAL_LAYER in self.maps and not self.goal:
             raise UsageError(
                 "a map of clicks before the goal needs a goal", code="HG1109", where="goal", value=GOAL_LAYER,
