@@ -42,7 +42,7 @@ def plan():
         maps=("clicks", "moves", "first_clicks", "last_clicks"), tables=("features", "pages"), cell=CELL, frame="page",
         friction=("rage:posthog", "quick_back", "page_loop", "thrash"), scroll=True, layout=boxes(), goal="click",
         transitions=("pages", "features"), paths=("pages",), funnel=[f"pageview:{page}" for page in STEPS],
-        funnel_window_ms=10 * 365 * 86_400_000,
+        funnel_window_ms=10 * 365 * 86_400_000, keep_bots=True,
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def main() -> None:
         features = {}
         for name, more in plans.items():
             started = time.perf_counter()
-            heat = hg.run(path, hg.Plan(**more), threads=args.threads)
+            heat = hg.run(path, hg.Plan(**more, keep_bots=True), threads=args.threads)
             if number >= 0:
                 seconds[name].append(time.perf_counter() - started)
             features[name], rows = heat.features, heat.ledger.read

@@ -87,7 +87,7 @@ def heatgrid(case: str, path: str, threads: int) -> tuple[int, int]:
 
     unused = (*UNUSED, "kind", "page") if case == "all" else UNUSED
     events = hg.read(path, map=dict.fromkeys(unused), where=WHERE[case])
-    heat = hg.run(events, maps=("clicks",), tables=(), cell=CELL, threads=threads)
+    heat = hg.run(events, maps=("clicks",), tables=(), cell=CELL, threads=threads, keep_bots=True)
     counts = heat.state.maps["maps"].counts[:, :, 0]
     return int(counts.sum()), int(np.count_nonzero(counts))
 

@@ -93,7 +93,9 @@ def heatgrid(rows, where="kind = 'click'"):
     table = rows.drop_columns(["n"])
 
     def run():
-        heat = hg.run(hg.read(table, where=where), friction="rage:posthog", maps=(), tables=(), threads=2)
+        heat = hg.run(
+            hg.read(table, where=where), friction="rage:posthog", maps=(), tables=(), threads=2, keep_bots=True
+        )
         found = (heat.friction[name].to_pylist() for name in FOUND)
         return [row for row in zip(*found, strict=True) if row[2]]
 
@@ -110,7 +112,7 @@ def scan(rows):
     events = rows.drop_columns(["n"])
 
     def run():
-        hg.run(events, maps=(), tables=(), threads=2)
+        hg.run(events, maps=(), tables=(), threads=2, keep_bots=True)
 
     return run
 

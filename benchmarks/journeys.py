@@ -62,7 +62,7 @@ def heatgrid(table: pa.Table, threads: int) -> Callable[[], Pairs]:
     import heatgrid as hg
 
     def work() -> Pairs:
-        heat = hg.run(table, maps=(), tables=(), transitions=("pages",), threads=threads)
+        heat = hg.run(table, maps=(), tables=(), transitions=("pages",), threads=threads, keep_bots=True)
         rows = heat.transitions.select(["from", "to", "count", "sessions"]).to_pylist()
         return [tuple(row.values()) for row in rows if row["from"] != "(entry)" and row["to"] != "(exit)"]
 

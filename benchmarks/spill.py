@@ -30,7 +30,7 @@ SORTERS = ("duckdb-sort", "polars-sort", "own-sort")
 CONTENDERS = (*OURS, "decode", "decode-shuffled", *SORTERS)
 COLUMNS = ["time", "session", "tab", "page", "kind", "feature", "x", "y"]
 WARM_ROWS = 100_000
-PLAN = {"maps": ("clicks",), "tables": ("features",)}
+PLAN = {"maps": ("clicks",), "tables": ("features",), "keep_bots": True}
 PIECE = 1 << 20
 
 

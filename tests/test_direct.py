@@ -153,7 +153,7 @@ def test_more_transitions_than_bits(used):
         "time": pa.array(range(START, START + 9000), pa.timestamp("ms", "UTC")), "kind": ["pageview"] * 9000,
         "session": pa.array([s for s, _ in steps]).dictionary_encode(), "page": [p for _, p in steps],
     })  # fmt: skip
-    heat = hg.run(made, maps=(), tables=(), transitions=("pages",), threads=1)
+    heat = hg.run(made, maps=(), tables=(), transitions=("pages",), threads=1, keep_bots=True)
     paths: dict[str, list[str]] = {}
     for session, page in steps:
         paths.setdefault(session, []).append(page)

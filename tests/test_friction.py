@@ -530,7 +530,7 @@ def test_the_report_has_a_section_of_the_rules_that_it_can_serve(dump, tmp_path)
 
 @pytest.mark.parametrize("rule", [name for name in PRESETS if name.startswith("rage") and name != "rage:source"])
 def test_duckdb_finds_the_same_rage_in_200_000_rows(dump, rule):
-    heat = hg.run(hg.read(dump), friction=rule, maps=(), tables=())
+    heat = hg.run(hg.read(dump), friction=rule, maps=(), tables=(), keep_bots=True)
     source = f"""(SELECT * FROM {sql.parquet([dump])}
                   WHERE epoch_us(time) >= {YEAR_2000} AND epoch_us(time) < {YEAR_2101} AND session IS NOT NULL
                   QUALIFY row_number() OVER (PARTITION BY session, event_id ORDER BY time, file_row_number) = 1

@@ -507,7 +507,7 @@ def test_posthogs_cells_by_hand_and_by_the_command(tmp_path, capfd):
 
 
 def test_duckdb_finds_the_same_reach_and_attention_in_200_000_rows(dump):
-    heat = hg.run(hg.read(dump), scroll=True, maps=(), tables=())
+    heat = hg.run(hg.read(dump), scroll=True, maps=(), tables=(), keep_bots=True)
     source = f"""(SELECT * FROM {sql.parquet([dump])}
                   WHERE epoch_us(time) >= {YEAR_2000} AND epoch_us(time) < {YEAR_2101} AND session IS NOT NULL
                   QUALIFY row_number() OVER (PARTITION BY session, event_id ORDER BY time, file_row_number) = 1

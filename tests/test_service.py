@@ -110,7 +110,7 @@ def test_rows_are_read_in_order_where_none_is_later_than_allowed(case, shape, la
 def test_all_that_a_plan_can_count_on_the_demo_dump(tmp_path):
     batches = list(Dump(30_000, seed=5, sessions=None, days=5, start="2026-09-01"))
     table = pa.Table.from_batches(batches)
-    plan = hg.Plan(**EVERYTHING)
+    plan = hg.Plan(**EVERYTHING, keep_bots=True)  # what was pushed cannot be taken back
     whole = hg.run(table, plan, order="any")
     engine = hg.Engine(plan)
     at, sizes = 0, np.random.default_rng(1)
@@ -292,7 +292,9 @@ def test_what_can_be_asked_when():
 def test_threads_may_push_and_ask_at_once():
     batches = list(Dump(12_000, seed=2, sessions=None, days=2, start="2026-09-01"))
     table = pa.Table.from_batches(batches).combine_chunks()
-    plan = hg.Plan(lateness_ms=2**40 - 1, by=["device", "country"], transitions=["pages"], friction=["rage"])
+    plan = hg.Plan(
+        lateness_ms=2**40 - 1, by=["device", "country"], transitions=["pages"], friction=["rage"], keep_bots=True
+    )
     engine = hg.Engine(plan)
     engine.push(table.slice(0, 0))
     todo = [table.slice(at, 500) for at in range(0, table.num_rows, 500)]

@@ -25,7 +25,8 @@ def heatgrid(path: str, threads: int = 2) -> tuple[pa.Table, pa.Table]:
     import heatgrid as hg
 
     events = hg.read(path, map={"event_id": None, "viewport_w": None})
-    heat = hg.run(events, maps=("clicks",), tables=("features",), cell=CELL, threads=threads)
+    # bots by pace would be left out by a second reading, which no peer does
+    heat = hg.run(events, maps=("clicks",), tables=("features",), cell=CELL, threads=threads, keep_bots=True)
     return cells_of(heat), features_of(heat)
 
 

@@ -124,7 +124,11 @@ class Counting:
         "--exclude-users", "FILE|PATTERN", "Users to leave out: a name, *@example.com, or a file of such lines.", list
     )
     keep_bots: bool = opt(
-        "--keep-bots", "", "Count known bots (by a column of agents) and automated browsers too.", False
+        "--keep-bots",
+        "",
+        "Count bots too: by a column of agents, automated browsers, sessions of > 1,000 events a minute or > 12 h "
+        "without a rest.",
+        False,
     )
     min_sessions: int | None = opt("--min-sessions", "N", "Cells and rows of fewer sessions are withheld [0].")
 

@@ -25,8 +25,12 @@ class Crew:
 
     def hire(self, measure: M) -> Member[M]:
         """A measure's own place in the crew."""
-        self._lanes.append(self._workers.lane(MEASURES))
-        return Member(measure, self, self._lanes[-1])
+        return Member(measure, self, self.lane(MEASURES))
+
+    def lane(self, kind: int) -> Lane:
+        """A lane that is closed with the crew."""
+        self._lanes.append(self._workers.lane(kind))
+        return self._lanes[-1]
 
     def tell(self, lane: Lane, work: Callable[..., None], *args: Any) -> None:
         task = lane.give(partial(work, *args))

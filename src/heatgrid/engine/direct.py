@@ -156,6 +156,11 @@ class Direct:
         lo, hi = self._ids
         return np.column_stack([lo[seen], hi[seen]])
 
+    def ids_of(self, numbers: Array) -> npt.NDArray[np.int64]:
+        """The ids (n, 2) of some numbers."""
+        lo, hi = self._ids
+        return np.column_stack([lo[numbers], hi[numbers]])
+
     def _owners(self, seen: Array, others: int) -> npt.NDArray[np.int64]:
         """The session of each run of another tab."""
         out = np.empty(others, np.int64)

@@ -25,7 +25,7 @@ from heatgrid.engine.steps import codes_of_steps
 from heatgrid.engine.urls import shortened
 from heatgrid.words.errors import InputError, LimitError, nearest
 from heatgrid.words.events import NONE, Chunk, kind_of
-from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, USERS, is_bot, is_true, matcher
+from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, FAST_BOTS, USERS, is_bot, is_true, matcher
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.pages import PageRules, value_key
 from heatgrid.words.plan import BUCKET_EDGES, RELEASE, Plan
@@ -165,6 +165,8 @@ class Encoder:
             self.range = _year(years[0]) * self.ticks, _year(years[1]) * self.ticks
         self._before = self.range[0]
         self._total = 0.0
+        self.bots = np.zeros((0, 2), np.int64)
+        """Ids of sessions that a run before has found to be bots by their pace."""
 
     def encode(self, chunk: Chunk, lead: int) -> Block:
         """The block's arrays are used again: for the AHEAD + BEHIND + 1st block after it.
@@ -188,6 +190,8 @@ class Encoder:
         if self.has_sessions:
             self.ledger.reject("session", int(columns.check_index(index, ok)))
         self._leave_out(get, ok)
+        if len(self.bots):
+            self._leave_out_fast(index, lo, hi, ok)
         if "count" in self._has:
             bad = columns.check_count(self._counts(get, n), fresh("weight"), ok)
             self.ledger.reject("count", int(bad))
@@ -262,6 +266,16 @@ class Encoder:
                 out = (found == codes.find("True")) & (found >= 0) & (ok == 1)
                 ok[out] = 0
                 self.ledger.leave_out(what, int(out.sum()))
+
+    def _leave_out_fast(self, index: Array, lo: Array, hi: Array, ok: npt.NDArray[np.uint8]) -> None:
+        """The same of the rows of bots by their pace; lo, hi: the ids of the block, index: the one of each row."""
+        bad = np.zeros(len(lo), np.uint8)
+        for at in np.flatnonzero(np.isin(lo, self.bots[:, 0])):
+            bad[at] = ((self.bots[:, 0] == lo[at]) & (self.bots[:, 1] == hi[at])).any()
+        if bad.any():
+            out = (index >= 0) & (bad[index] == 1) & (ok == 1)
+            ok[out] = 0
+            self.ledger.leave_out(FAST_BOTS, int(out.sum()))
 
     def _session(
         self, get: dict[str, pa.Array], n: int

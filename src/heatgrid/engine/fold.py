@@ -21,6 +21,7 @@ from heatgrid.engine.measures.goals import GoalClicks
 from heatgrid.engine.measures.journeys import Journeys
 from heatgrid.engine.measures.layout import BOX, Layout
 from heatgrid.engine.measures.maps import MapMeasure
+from heatgrid.engine.measures.pace import Pace, Watch
 from heatgrid.engine.measures.picked import Picked
 from heatgrid.engine.measures.posthog import PosthogCells
 from heatgrid.engine.measures.retention import Retention
@@ -49,9 +50,10 @@ class Fold:
 
     def __init__(
         self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, workers: Workers | None = None,
-        numbered: tuple[Array, Array] | None = None,
+        numbered: tuple[Array, Array] | None = None, watch: bool = False,
     ) -> None:  # fmt: skip
-        """numbered : the ids of the sessions that the source has numbered (see direct.py)."""
+        """numbered : the ids of the sessions that the source has numbered (see direct.py). watch : for bots by their
+        pace, unless the plan keeps them."""
         self.plan, self.encoder = plan, encoder
         ticks = encoder.ticks
         ms_mul, ms_div = (1000, 1) if ticks == 1 else (1, ticks // 1000)
@@ -112,6 +114,12 @@ class Fold:
             ]  # fmt: skip
             for member in members:
                 self.sessions.add_closer(member)
+        self.paces = [Pace(self._ms, gap)] if watch and self.sessions is not None and not plan.keep_bots else []
+        self._watch_crew: list[Watch] = []
+        if self.sessions is not None:
+            self._watch_crew = [Watch.hired(pace, self._crew, self.sessions) for pace in self.paces]
+            for one in self._watch_crew:
+                self.sessions.add_closer(one)
 
     def _groupings(self) -> list[tuple[str, ...]]:
         have = {"segment": bool(self.plan.by), "period": self.plan.every is not None}
@@ -282,6 +290,8 @@ class Fold:
             friction.tell(friction.measure.fold, block, order, ready, roles, self.encoder.features.find(NONE))
         for journey in self._journey_crew:
             journey.tell(journey.measure.fold, block, order, ready)
+        for watching in self._watch_crew:
+            watching.tell(watching.measure.fold, block, order, ready)
         for retention in self._retention_crew:
             retention.tell(retention.measure.fold, block, order, ready)
         for layout in self._layout_crew:
@@ -296,6 +306,10 @@ class Fold:
         """Close every session: none of them has a row in what comes."""
         if self.sessions is not None:
             self.sessions.end_part()
+
+    def bots(self) -> Array:
+        """The ids (n, 2) of the sessions that no person makes, of a fold that is finished."""
+        return np.concatenate([np.zeros((0, 2), np.int64), *(pace.found() for pace in self.paces)])
 
     def settle(self) -> None:
         """Wait until all measures have seen all blocks."""

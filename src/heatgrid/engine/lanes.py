@@ -46,6 +46,7 @@ MAX_OPEN = 1 << 17
 """Open sessions before the longest idle are closed: some 100 MB, or 200 where each clicked on 30 cells."""
 KEPT = 8
 """Blocks of an input that are kept until its order has held so long."""
+PACE = "more than 1,000 events in a minute, or 12 h without a gap"
 CHECKED = 4
 """Blocks from one look at the memory held to the next: each is a file of the system that is opened and read."""
 SPARE = 1 << 12
@@ -111,10 +112,29 @@ def run_plan(
     plan, reading, told = source.fit(plan)
     plan, fitted = source.evidence.fit(plan)
     budget = Memory(memory, source.rows_hint)
-    with Workers(threads) as workers, Scratch(scratch) as spooled:
-        run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers, keep)
+    with Scratch(scratch) as spooled:
+
+        def attempt(saved: Saved | None, before: _Run | None) -> tuple[_Run, tuple[State, str, list[str]]]:
+            with Workers(threads) as workers:
+                run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers, keep)
+                run.follow(before)
+                try:
+                    return run, run.go(order, spooled, saved)
+                except BaseException:
+                    run.stop_reading()
+                    raise
+
+        run, (state, lane, notes) = attempt(saved, None)
         try:
-            state, lane, notes = run.go(order, spooled, saved)
+            if found := len(run.bots):
+                many = f"{found:,} session" + (" is a bot" if found == 1 else "s are bots")
+                if run.again:
+                    del state  # there is room for one
+                    run, (state, lane, more) = attempt(None, run)
+                    notes += [note for note in more if note not in notes]
+                    notes.append(f"{many} by pace ({PACE}): the input was read again without (--keep-bots)")
+                else:
+                    notes.append(f"{many} by pace ({PACE}), and counted: this input can be read once only")
         finally:
             run.stop_reading()
     notes[:0] = [*told, *run.grouped(), *fitted]
@@ -150,8 +170,25 @@ class _Run:
         self._told = 0
         self._encoders: list[Encoder] = []
         """Those of the pass that holds: one, or one a thread."""
+        self.bots = np.zeros((0, 2), np.int64)
+        """Ids of the bots by pace that a pass has found which they were not left out of."""
+        self._known = self.bots
         self._after: Place | None = None
         """Where the scan stands behind what has been encoded last."""
+
+    @property
+    def again(self) -> bool:
+        """Whether the input can be read once more: anew, or from what was kept of it."""
+        return self.source.replayable or self._spool is not None
+
+    def follow(self, before: _Run | None) -> None:
+        """Leave out what the run before has found, and go on with what it has kept of a stream."""
+        if before is not None:
+            self._known = before.bots
+            if self.source.replayable:
+                before.stop_reading()
+            else:
+                self._spool, self._rest = before._spool, before._rest
 
     def go(self, order: str, spooled: Scratch, saved: Saved | None) -> tuple[State, str, list[str]]:
         """spooled : for a stream that cannot be read again; closed by the caller. saved : to go on from."""
@@ -172,10 +209,11 @@ class _Run:
             with closing(self._pieces()) as chunks:
                 return points.run(chunks, self._encoder, self.threads, self._tell), "M", notes
         if order != "any":
-            if not self.source.replayable and order == "auto":
+            kept = self._spool is not None  # all of the stream, by the run before
+            if not kept and not self.source.replayable and order == "auto":
                 self._spool = Spool(spooled, self.memory.spool() if self.room is None else self.room.rows)
                 notes.append("the stream is kept in case its order does not hold; --order time avoids that")
-            elif order == "auto":
+            elif not kept and order == "auto":
                 self._spool = Spool(spooled, 1 << 62)
             for lateness in self._buffers(order):
                 try:
@@ -293,6 +331,7 @@ class _Run:
             if fold.late.rows:
                 fold.push(_empty(fold.late.rows, fold.late.held), last=True)
             state = fold.finish()
+        self.bots = fold.bots()
         if fold.late.late_rows:
             notes.append(f"{fold.late.late_rows:,} rows were late and put in order")
         if fold.sessions is not None and fold.sessions.evicted:
@@ -309,6 +348,7 @@ class _Run:
 
     def _encoder(self) -> Encoder:
         made = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
+        made.bots = self._known
         self._encoders.append(made)
         return made
 
@@ -329,7 +369,8 @@ class _Run:
         if first is not None and self._numbered:
             ids = numbered(self.plan, encoder, first, self.max_open, self.source.rows_hint or 0)
         return Fold(
-            self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers, numbered=ids
+            self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers, numbered=ids,
+            watch=True,
         )  # fmt: skip
 
     def _blocks(
@@ -415,6 +456,7 @@ class _Run:
                     self.threads, lambda rows: self._tell(min(rows, encoder.ledger.read)),
                     None if self.keep is None else rest_between,
                 )  # fmt: skip
+                self.bots = lane.bots()
             self._tell(encoder.ledger.read)
             if scratch.bytes:
                 notes.append(f"{shown_size(scratch.bytes)} of rows were put on the disk, in {scratch.folder}")

@@ -149,8 +149,12 @@ class Partitioned:
             self._top, self._todo, self._sent = None, [], (0, 0)
             rest(True)
 
+    def bots(self) -> Array:
+        """As ``Fold.bots``, of all folds."""
+        return np.concatenate([np.zeros((0, 2), np.int64), *(fold.bots() for fold in self.folds)])
+
     def _fold(self) -> Fold:
-        return Fold(self.plan, self.encoder, lateness=0, max_open=2**31)
+        return Fold(self.plan, self.encoder, lateness=0, max_open=2**31, watch=True)
 
     def _parts(self, fold: Fold, scatter: Scatter, parts: list[int]) -> None:
         """All rows of some parts through the fold, those of a session in order."""

@@ -163,6 +163,10 @@ class Sessions:
         self._tell_closers(alive)
         return np.concatenate([self._closed.ids, *self._gone, self._slots[alive, : slots.HI + 1]])
 
+    def ids_of(self, closing: Array) -> npt.NDArray[np.int64]:
+        """The ids (n, 2) of open sessions by their slots."""
+        return np.ascontiguousarray(self._slots[closing, : slots.HI + 1])
+
     def _alive(self) -> npt.NDArray[np.uint8]:
         alive = np.ones(len(self._slots), np.uint8)
         alive[self._free[: self.left[0]]] = 0

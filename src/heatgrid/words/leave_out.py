@@ -10,7 +10,7 @@ from pathlib import Path
 
 from heatgrid.words.errors import InputError
 
-BOTS, USERS = "bot", "excluded user"
+BOTS, FAST_BOTS, USERS = "bot", "fast or tireless bot", "excluded user"
 AGENT_COLUMNS = ("user_agent", "useragent", "$raw_user_agent", "$user_agent", "br_useragent", "context_user_agent")
 AUTOMATED_COLUMNS = ("webdriver", "navigator_webdriver", "is_webdriver")
 _AGENTS = re.compile(
