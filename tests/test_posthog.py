@@ -100,6 +100,47 @@ def test_events_become_rows_with_kinds_and_features(form, tmp_path):
     assert heat.pages["dwell_ms"].to_pylist() == [7000]
 
 
+def left(at, name, top, end, view, path="/p/12", **more):
+    prior = {"_prev_pageview_id": view, "_prev_pageview_pathname": path, "_prev_pageview_max_scroll": top,
+             "_prev_pageview_max_content": end}  # fmt: skip
+    return event(at, name, **prior, **more)
+
+
+@pytest.mark.parametrize("form", [jsonl, parquet])
+def test_how_far_down_a_view_was_is_told_by_the_event_that_left_it(form, tmp_path):
+    """By a route of the site it is the next page's view, and else the leave; of a window that was resized the end."""
+    other = "https://a.example/q?x=1"
+    made = [
+        event(0, "$pageview", _pageview_id="v1"),
+        left(5, "$pageview", 900, 1600, "v1", _pageview_id="v2", _current_url=other),
+        event(6, "$autocapture", _event_type="click", chain=BUY, _pageview_id="v2", _current_url=other),
+        left(9, "$pageleave", 0, 750, "v2", "/q", _pageview_id="v2", _current_url=other),
+        left(10, "$set", None, None, "v2"), left(10, "$set", -1, 5, "v2", uuid="minus"),
+    ]  # fmt: skip
+    path = form(tmp_path / ("e.parquet" if form is parquet else "e.jsonl"), made)
+    names = ("kind", "page", "view", "scroll_y", "viewport_h", "event_id", "session")
+    told = [row for row in rows(path, *names) if row[0] == "scroll"]
+    assert told == [
+        ("scroll", "https://a.example/p/12", "v1", 900, 700, None, "s1"),
+        ("scroll", "https://a.example/q", "v2", 0, 750, None, "s1"),
+    ]
+    kinds = [kind for (kind,) in rows(path, "kind")]
+    assert kinds == ["pageview", "scroll", "pageview", "click", "scroll", "pageleave", "$set", "$set"]
+    heat = hg.run(hg.read(path), scroll=True)
+    reach = {}
+    for row in heat.reach.to_pylist():
+        if row["views"]:
+            reach[row["page"]] = max(row["y"], reach.get(row["page"], 0))
+    assert reach == {"/p/:id": 1600, "/q": 736}
+    assert {row["page"]: (row["views"], row["dwell_ms"]) for row in heat.pages.to_pylist()} == {
+        "/p/:id": (1, 5000), "/q": (1, 5000),
+    }  # fmt: skip
+    assert "only how far down" in heat.refused["attention"]
+    assert "scroll" not in heat.refused
+    assert heat.attention.num_rows == 0
+    assert "attention" not in hg.run(hg.read(path, evidence={"has": "scroll,viewport,views"}), scroll=True).refused
+
+
 def test_both_forms_give_the_same_for_a_large_random_dump(tmp_path):
     rng = random.Random(5)
     names = ["$pageview", "$autocapture", "bought", "$pageleave", "$rageclick"]

@@ -49,7 +49,7 @@ EVENTS = [
     event(21, **unstruct("link_click", elementId="buy", targetUrl="https://a.example/x/1")),
     event(21, **unstruct("link_click", elementId="buy", targetUrl="https://a.example/x/1")),
     event(22, **unstruct("link_click", targetUrl="https://a.example/x/1?u=q@r.example", elementClasses=["a"])),
-    event(23, **unstruct("button_click", label="Save  it", id=None)),
+    event(23, **unstruct("button_click", label="Save  it", id="")),
     event(24, **unstruct("expose_element", element_name="hero")),
     event(25, "struct", se_category="cart", se_action="add", event_name="event"),
     event(26, **unstruct("add_to_cart", type="x")),

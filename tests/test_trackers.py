@@ -48,7 +48,13 @@ MIXPANEL = [
     mixpanel(5, "$mp_input_change", el_tag_name="input", target={"$attr-name": "mail"}),
     mixpanel(6, "Signed up"),
     mixpanel(
-        7, "$mp_page_leave", max_scroll_view_depth=2400, viewportHeight=700, viewportWidth=1200, scroll_height=3000
+        7,
+        "$mp_page_leave",
+        max_scroll_view_depth=2400,
+        viewportHeight=700,
+        viewportWidth=1200,
+        scroll_height=3000,
+        captured_for_heatmap=True,
     ),
     mixpanel(27, "$mp_web_page_view", user="u2"),
     mixpanel(4000, "$mp_web_page_view"),
@@ -56,8 +62,12 @@ MIXPANEL = [
 ]
 
 
+def in_ms(events):
+    return [one | {"properties": one["properties"] | {"time": one["properties"]["time"] * 1000}} for one in events]
+
+
 def test_mixpanel_flags_are_no_clicks_and_leaving_ends_the_time(tmp_path):
-    path = write(tmp_path / "export.jsonl", MIXPANEL)
+    path = write(tmp_path / "export.jsonl", in_ms(MIXPANEL))
     assert rows(path, "kind", "feature", "x", "y", "scroll_y") == [
         ("pageview", None, None, None, None), ("click", 'tab "Buy now"', 300, 1250, 1000),
         ("$mp_rage_click", 'tab "Buy now"', 300, 1250, 1000), ("$mp_dead_click", 'tab "Buy now"', 300, 1250, 1000),
@@ -85,11 +95,48 @@ def test_mixpanel_flags_are_no_clicks_and_leaving_ends_the_time(tmp_path):
     assert "moves" in heat.refused
 
 
-def test_mixpanel_times_in_fractions_are_kept_and_milliseconds_are_rejected(tmp_path):
-    made = [mixpanel(0.25, "a"), mixpanel(0, "b"), mixpanel(999 * T, "c"), mixpanel(0, "d") | {"properties": {}}]
+def test_mixpanel_times_are_seconds_or_milliseconds_row_by_row(tmp_path):
+    made = [mixpanel(0.25, "a"), mixpanel(0, "b"), mixpanel(999 * T + 125, "c"), mixpanel(0, "d") | {"properties": {}}]
+    path = write(tmp_path / "e.jsonl", [*made, mixpanel(99 * T, "e"), mixpanel(1e9 * T, "f")])
+    assert [t and t.timestamp() for (t,) in rows(path, "time")] == [T + 0.25, T, T + 0.125, None, None, None]
+    assert hg.run(hg.read(path)).ledger.rejected == {"time": 3}
+
+
+def test_mixpanel_in_whole_seconds_tells_no_times_of_single_events(tmp_path):
+    whole, finer = tmp_path / "whole.jsonl", tmp_path / "finer.jsonl"
+    heat = hg.run(hg.read(write(whole, MIXPANEL)), transitions="pages", scroll=True)
+    assert {"dwell", "visits", "attention", "transitions"} <= set(heat.refused)
+    assert "time_quality=flush:1000" in heat.refused["dwell"]
+    heat = hg.run(hg.read(write(finer, in_ms(MIXPANEL))), transitions="pages", scroll=True)
+    assert not {"dwell", "visits", "attention", "transitions"} & set(heat.refused)
+    assert hg.read([whole, finer]).evidence.time_ms == hg.read([finer, whole]).evidence.time_ms == 1000
+    assert hg.read(finer, evidence={"time_quality": "flush:9"}).evidence.time_ms == 9
+
+
+def test_mixpanel_depths_that_were_not_measured_and_leaves_by_routes_are_left_out(tmp_path):
+    leave = {"max_scroll_view_depth": 700, "viewportHeight": 700, "viewportWidth": 1200, "scroll_height": 3000}
+    made = [
+        mixpanel(0, "$mp_web_page_view"),
+        mixpanel(1, "$mp_page_leave", **leave, event_type="visibilitychange", captured_for_heatmap=None),
+        mixpanel(2, "$mp_page_leave", **leave, event_type="mp_locationchange", captured_for_heatmap=True),
+        mixpanel(3, "mp_locationchange", event_type="mp_locationchange"),
+    ]
     path = write(tmp_path / "e.jsonl", made)
-    assert [t and t.timestamp() for (t,) in rows(path, "time")] == [T + 0.25, T, None, None]
-    assert hg.run(hg.read(path)).ledger.rejected == {"time": 2}
+    assert rows(path, "kind", "scroll_y") == [("pageview", None), ("hidden", None), ("custom", None)]
+    assert hg.run(hg.read(path)).ledger.read == 3
+
+
+def test_mixpanel_names_what_can_be_operated_around_what_was_clicked(tmp_path):
+    def clicked(*around, **more):
+        chain = [{"$tag_name": tag, **attributes} for tag, attributes in around]
+        return mixpanel(0, "$mp_click", **PLACE, el_tag_name=around[0][0], elements=chain, el_text="Buy", **more)
+
+    made = [
+        clicked(("span", {}), ("button", {"$id": "buy"}), ("div", {})), clicked(("svg", {}), ("a", {}), ("div", {})),
+        clicked(("p", {}), ("section", {"$id": "news"})), clicked(("span", {}), ("div", {"$attr-role": "tab"})),
+    ]  # fmt: skip
+    path = write(tmp_path / "e.jsonl", made)
+    assert rows(path, "feature") == [("button#buy",), ('a "Buy"',), ("section#news p",), ('tab "Buy"',)]
 
 
 def amplitude(at, name, *, session=1717200000000, device="d1", uid=None, props=None, **more):

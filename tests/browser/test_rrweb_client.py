@@ -3,11 +3,10 @@ scrolls, against what the script did and what the page itself saw."""
 
 from __future__ import annotations
 
-import json
-import time
 from itertools import pairwise
 
 import pytest
+from visitor import Visitor, rows_of
 
 import heatgrid as hg
 
@@ -18,59 +17,17 @@ TARGETS = {
 }  # fmt: skip
 
 
-class Visitor:
-    """A page under the script's hand, and where it clicked."""
-
-    def __init__(self, browser, site, session, size, **more):
-        self.context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **more)
-        self.page = self.context.new_page()
-        self.site, self.session = site, session
-        self.clicks = []
-        self.page.goto(f"{site.url}/shop.html?session={session}")
-
-    def point(self, selector):
-        """The middle of an element in the window, and on the page."""
-        box = self.page.locator(selector).bounding_box()
-        x, y = round(box["x"] + box["width"] / 2), round(box["y"] + box["height"] / 2)
-        left, top = self.page.evaluate("[scrollX, scrollY]")
-        return x, y, x + left, y + top
-
-    def click(self, selector, name, times=1, touch=False):
-        x, y, page_x, page_y = self.point(selector)
-        for _ in range(times):
-            (self.page.touchscreen.tap if touch else self.page.mouse.click)(x, y)
-            self.clicks.append((name, page_x, page_y))
-        self.page.wait_for_timeout(60)
-
-    def scroll(self, selector_or_y):
-        if isinstance(selector_or_y, str):
-            self.page.locator(selector_or_y).scroll_into_view_if_needed()
-        else:
-            self.page.evaluate(f"scrollTo(0, {selector_or_y})")
-        self.page.wait_for_timeout(250)  # rrweb tells of a scroll within 100 ms
-
-    def leave(self, tmp_path):
-        """The recording as a file, and what the page itself saw."""
-        self.page.evaluate("flush()")
-        self.page.wait_for_timeout(150)
-        self.context.close()
-        time.sleep(0.1)
-        path = tmp_path / f"{self.session}.ndjson"
-        path.write_bytes(self.site.of("events", self.session))
-        seen = [json.loads(line) for line in self.site.of("seen", self.session).splitlines()]
-        return path, sorted(seen, key=lambda one: one["time"])
-
-
-def rows_of(path):
-    events = hg.read(path)
-    names = ["time", "kind", "page", "x", "y", "pointer", "feature", "scroll_y", "viewport_h", "frame"]
-    made = [row for chunk in events.scan(names, threads=1) for row in chunk.batch.to_pylist()]
-    return events, made
+def recording(visitor, tmp_path):
+    """What was recorded as a file, and what the page itself saw."""
+    posts, seen = visitor.leave()
+    path = tmp_path / f"{visitor.session}.ndjson"
+    path.write_bytes(b"".join(post.body for post in posts))
+    return path, seen
 
 
 @pytest.mark.parametrize("size", WIDTHS, ids=lambda size: str(size[0]))
 def test_twenty_clicks_are_twenty_clicks_on_their_elements(browser, site, size, tmp_path):
-    visitor = Visitor(browser, site, f"w{size[0]}", size)
+    visitor = Visitor(browser, site, "rrweb", f"w{size[0]}", size)
     visitor.click("#menu", "button#menu")
     for selector, times in (("#buy", 2), ("[data-testid=save]", 2), ("button.x1", 1), ("[name=gift]", 2)):
         visitor.scroll(selector)
@@ -85,7 +42,7 @@ def test_twenty_clicks_are_twenty_clicks_on_their_elements(browser, site, size, 
     visitor.click("#end", TARGETS["#end"], times=4)
     deepest = visitor.page.evaluate("scrollY + innerHeight")
     visitor.click("#menu", "button#menu")
-    path, seen = visitor.leave(tmp_path)
+    path, seen = recording(visitor, tmp_path)
     assert len(visitor.clicks) == 20
 
     events, made = rows_of(path)
@@ -108,7 +65,7 @@ def test_twenty_clicks_are_twenty_clicks_on_their_elements(browser, site, size, 
 
 
 def test_the_time_on_pages_and_elements_is_that_of_the_script(browser, site, tmp_path):
-    visitor = Visitor(browser, site, "times", (900, 700))
+    visitor = Visitor(browser, site, "rrweb", "times", (900, 700))
     visitor.page.wait_for_timeout(300)
     for selector, rest in (("#buy", 700), ("[data-testid=save]", 400), ("#buy", 500)):
         visitor.click(selector, TARGETS[selector])
@@ -118,11 +75,11 @@ def test_the_time_on_pages_and_elements_is_that_of_the_script(browser, site, tmp
     visitor.page.wait_for_timeout(600)
     visitor.scroll(900)
     visitor.click("#choose", "button#choose")
-    path, seen = visitor.leave(tmp_path)
+    path, seen = recording(visitor, tmp_path)
     heat = hg.run(hg.read(path))
     told = {row["feature"]: row["dwell_ms"] for row in heat.features.to_pylist()}
     mine = {}
-    for one, after in pairwise(seen):
+    for one, after in pairwise(one for one in seen if one["kind"] != "load"):
         key = (one["path"], one["target"])
         mine[key] = mine.get(key, 0) + after["time"] - one["time"]
     assert abs(told["button#buy"] - mine["/shop.html", "buy"]) <= 50
@@ -135,11 +92,11 @@ def test_the_time_on_pages_and_elements_is_that_of_the_script(browser, site, tmp
 
 
 def test_a_touch_is_a_click_and_no_way_of_a_pointer(browser, site, tmp_path):
-    visitor = Visitor(browser, site, "touch", (420, 800), has_touch=True, is_mobile=True)
+    visitor = Visitor(browser, site, "rrweb", "touch", (420, 800), has_touch=True, is_mobile=True)
     for selector in ("#buy", "[data-testid=save]", "#buy"):
         visitor.scroll(selector)
         visitor.click(selector, TARGETS[selector], touch=True)
-    path, seen = visitor.leave(tmp_path)
+    path, seen = recording(visitor, tmp_path)
     assert [one["kind"] for one in seen].count("click") == 3
     events, made = rows_of(path)
     clicks = [row for row in made if row["kind"] == "click"]
@@ -151,7 +108,7 @@ def test_a_touch_is_a_click_and_no_way_of_a_pointer(browser, site, tmp_path):
 
 
 def test_taking_stock_again_is_no_view_and_a_reload_is(browser, site, tmp_path):
-    visitor = Visitor(browser, site, "stock", (900, 700))
+    visitor = Visitor(browser, site, "rrweb", "stock", (900, 700))
     visitor.page.wait_for_timeout(100)
     visitor.scroll(400)
     visitor.page.evaluate("rrweb.record.takeFullSnapshot(true)")
@@ -160,7 +117,7 @@ def test_taking_stock_again_is_no_view_and_a_reload_is(browser, site, tmp_path):
     visitor.page.reload()
     visitor.page.wait_for_timeout(100)
     visitor.click("#menu", "button#menu")
-    path, _ = visitor.leave(tmp_path)
+    path, _ = recording(visitor, tmp_path)
     _, made = rows_of(path)
     views = [row["page"].rpartition("/")[2].partition("?")[0] for row in made if row["kind"] == "pageview"]
     assert views == ["shop.html", "shop.html", "4711"]

@@ -62,8 +62,8 @@ def scroll_table(state: State, show: str, by: bool = True, every: bool = True) -
         )  # fmt: skip
     tail = "".join(f"|{extra}" for extra in extras)
     pages = state.tables.get("scroll" + tail)
-    untimed = refuse.untimed(state) is not None
-    if pages is None or missing(state) is not None or (show == "attention" and untimed):
+    unwatched = refuse.unwatched(state) is not None
+    if pages is None or missing(state) is not None or (show == "attention" and unwatched):
         dims = ("page", *(f"by:{name}" for name in state.plan.by if "segment" in extras), *extras[-1:])
         own = tuple(dim for dim in dims if dim != "segment")
         nothing = np.zeros((0, 3), np.int64)

@@ -51,6 +51,17 @@ def of_rule(state: State, rule: Rule) -> str | None:
     return untimed(state)
 
 
+def unwatched(state: State) -> str | None:
+    """Why it is not known for how long each part of a page was in the window."""
+    told = evidence(state)
+    if told.has is not None and "depth" in told.has and "scroll" not in told.has:
+        held = ",".join((*told.has, "scroll"))
+        return (
+            f"the source tells only how far down a view ever was, not when the page stood where (--evidence has={held})"
+        )
+    return untimed(state)
+
+
 def reacts(state: State) -> bool:
     """Whether the source declares that it carries reactions, so that no row of mutation need prove it."""
     return "reactions" in (evidence(state).has or ())
@@ -72,7 +83,10 @@ def refused(state: State) -> dict[str, str]:
         out["views"] = views
     if views is not None:
         out |= {layer: views for layer in OF_VIEWS if layer in plan.maps}
-    if plan.scroll and (none := unheld(state, "scroll", "viewport", "views")):
+    if plan.scroll and (unseen := unwatched(state)):
+        out["attention"] = unseen
+    scrolls = () if "depth" in (evidence(state).has or ()) else ("scroll",)
+    if plan.scroll and (none := unheld(state, *scrolls, "viewport", "views")):
         out["scroll"] = out["attention"] = none
     if plan.exposure and (dark := why or unheld(state, "scroll", "viewport", "views") or _pinged(state)):
         out["exposure"] = dark

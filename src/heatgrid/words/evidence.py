@@ -13,7 +13,7 @@ from heatgrid.words.plan import CANVAS, Plan
 
 TIME = ("event", "flush", "ping")
 MOVES = ("all", "throttle", "rest", "none")
-HOLDS = ("boxes", "scroll", "visibility", "viewport", "views", "reactions")
+HOLDS = ("boxes", "scroll", "depth", "visibility", "viewport", "views", "reactions")
 _MS = {"time_quality": ("flush", "ping"), "moves": ("throttle", "rest")}
 _MS_OF = {"time_quality": "time_ms", "moves": "moves_ms"}
 
@@ -27,7 +27,8 @@ class Evidence:
     moves : ``all``, ``throttle`` (at most one in moves_ms), ``rest`` (only where the pointer rested so long), ``none``.
     quantum_px : coordinates are multiples of it; they were rounded, so that k stands for [(k - 1/2) q, (k + 1/2) q).
     sample_rate : the share of sessions that was kept.
-    has : of ``boxes``, ``scroll``, ``visibility``, ``viewport``, ``views``, ``reactions``; None: what columns tell.
+    has : of ``boxes``, ``scroll``, ``depth`` (of scrolls only how far down a view ever was: reach, and no attention),
+        ``visibility``, ``viewport``, ``views``, ``reactions``; None: what columns tell.
     """
 
     time_quality: str = "event"

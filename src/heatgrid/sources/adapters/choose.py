@@ -92,7 +92,12 @@ def settle(parts: Sequence[Part]) -> tuple[Evidence | None, list[str]]:
     adapter: Any = part.adapter  # type: ignore[attr-defined]
     notes = [f"read as {name}: {adapter.about}"]
     notes += tell_apart([one for one in parts if isinstance(one, RecordingPart)])
-    return adapter.evidence, notes
+    return least([getattr(one, "evidence", adapter.evidence) for one in parts]), notes
+
+
+def least(told: Sequence[Evidence]) -> Evidence:
+    """Of files of one format the evidence that holds for all: that with the coarsest times."""
+    return max(told, key=lambda one: (one.time_quality != "event", one.time_ms))
 
 
 def _kept(parts: Sequence[Part]) -> Evidence | None:

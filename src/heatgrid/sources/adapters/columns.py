@@ -36,9 +36,10 @@ class JsonLines:
         paths: Mapping[str, tuple[str, ...]],
         make: Callable[[Records], Mapping[str, pa.Array]],
         more: Sequence[str] = (),
+        rows: Callable[[Records], Array] | None = None,
     ) -> None:
-        """paths : name -> path. more : keys that ``make`` looks for itself."""
-        self._schema, self._make, self._named = schema, make, [*paths]
+        """paths : name -> path. more : keys that ``make`` looks for itself. rows : which records are rows; else all."""
+        self._schema, self._make, self._named, self._rows = schema, make, [*paths], rows
         self._paths = Paths([*paths.values()], more=more)
 
     def __call__(self, data: bytes) -> Decoded:
@@ -46,7 +47,10 @@ class JsonLines:
         data, why = readable(data)
         found = Records(self._paths, *lines_of(data), self._named)
         made = self._make(found)
-        return decoded(self._schema, made, found.tape.roots != -2, faults(found) | why)
+        there = found.tape.roots != -2
+        if self._rows is not None:
+            there &= self._rows(found)
+        return decoded(self._schema, made, there, faults(found) | why)
 
 
 def faults(found: Records, what: str = "not JSON") -> dict[int, str]:

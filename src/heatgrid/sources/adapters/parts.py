@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from heatgrid.sources.adapters.registry import Decoded, Lines, Recordings, Tables
+from heatgrid.sources.adapters.registry import Decoded, Lines, Recordings, Tables, Telling
 from heatgrid.sources.deliver import Deliver
 from heatgrid.sources.faults import corrupt
 from heatgrid.sources.files import PACKED, SUFFIXES
@@ -149,6 +149,9 @@ class LinesPart(TextPart):
     ) -> None:
         super().__init__(source, _LineGrammar(adapter), first, rest)
         self.adapter = adapter
+        self.evidence = adapter.evidence
+        if first is not None and isinstance(adapter, Telling):
+            self.evidence = adapter.evidence_in(first.data)
 
 
 def pieces(decoded: Decoded, batch: pa.RecordBatch, job: Job, name: str) -> list[Piece]:

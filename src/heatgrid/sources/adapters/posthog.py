@@ -32,10 +32,11 @@ class PostHog:
     about = "PostHog's export of events: Parquet, or JSON lines"
     suffixes = (".parquet", ".jsonl", ".ndjson", ".json")
     options: Mapping[str, str] = {"properties": "names of event properties to have as segments, joined by +"}
-    evidence = Evidence(moves="none", has=("viewport", "views"))
+    evidence = Evidence(moves="none", has=("depth", "viewport", "views"))
     lacks: Mapping[str, str] = {
         "click maps": "events carry no coordinates; PostHog's heatmaps rows do (--format posthog-heatmaps)",
-        "reach, attention": "only the deepest scroll of a view that was left is told, not when the page stood where",
+        "attention": "only the deepest scroll of a view is told, by the event that left it, not when the page stood "
+        "where; of a view that was never left nothing",
         "dead, thrash": "no reactions and no pointer moves; PostHog's own $dead_click and $rageclick rows are kept as "
         "dead:source and rage:source",
         "exposure, ctr": "no boxes",
@@ -47,7 +48,8 @@ class PostHog:
         self.schema = pa.schema(
             [("time", pa.timestamp("us", "UTC")), ("kind", pa.string()), ("user", pa.string()),
              ("event_id", pa.string()), ("feature", pa.string()), ("event", pa.string()),
-             *((name, pa.string()) for name in (*TEXTS, *self._own)), *((name, pa.float64()) for name in NUMBERS)]
+             *((name, pa.string()) for name in (*TEXTS, *self._own)),
+             *((name, pa.float64()) for name in (*NUMBERS, "scroll_y"))]
         )  # fmt: skip
         if len(set(self.schema.names)) < len(self.schema.names):
             raise ValueError("properties that have no column of that name yet")

@@ -22,7 +22,10 @@ KINDS = {
 }  # fmt: skip
 CAPTURED = {"click": "click", "touch": "click", "change": "input", "submit": "submit"}
 """Of $autocapture, by $event_type."""
+_DEEP = {"id": "$prev_pageview_id", "path": "$prev_pageview_pathname"}
+_DEPTHS = {"top": "$prev_pageview_max_scroll", "end": "$prev_pageview_max_content"}
 _ELEMENT = re.compile(r'((?:[^;"]|"(?:[^"\\]|\\.)*")+)')
+_ORIGIN = r"^(?P<origin>[a-z][a-z0-9+.-]*://[^/?#]*)"
 _ATTRIBUTE = re.compile(r'([\w$:-]+?)="((?:[^"\\]|\\.)*)"')
 
 
@@ -32,6 +35,9 @@ class Reader:
     def __init__(self, schema: pa.Schema, extra: Sequence[str]) -> None:
         self.schema = schema
         wanted = own_columns(extra) | NUMBERS | {name: name for name in ("$event_type", "$el_text", "$elements_chain")}
+        wanted |= {name: name for name in (*_DEEP.values(), *_DEPTHS.values())}
+        told = [*((name, pa.string()) for name in _DEEP.values()), *((name, pa.float64()) for name in _DEPTHS.values())]
+        self._wider = pa.schema([*schema, *(pa.field(*one) for one in told)])
         self._texts = own_columns(extra)
         self._named = [*wanted]
         self._flat = Paths([(prop,) for prop in wanted.values()])
@@ -45,7 +51,7 @@ class Reader:
         found = Records(self._nested, *lines_of(data), [*self._named, *self._tops])
         tops = {name: found.text(name) for name in self._tops}
         columns = self._columns(found, tops)
-        return decoded(self.schema, columns, found.tape.roots != -2, faults(found) | why)
+        return self._deep(decoded(self._wider, columns, found.tape.roots != -2, faults(found) | why))
 
     def rows(self, batch: pa.RecordBatch) -> Decoded:
         """Rows of a table with the properties as JSON text."""
@@ -54,7 +60,32 @@ class Reader:
         tops = {name: batch.column(name) if name in batch.schema.names else nothing for name in self._tops}
         columns = self._columns(found, tops)
         why = faults(found, "properties are not JSON")
-        return decoded(self.schema, columns, np.ones(batch.num_rows, bool), why)
+        return self._deep(decoded(self._wider, columns, np.ones(batch.num_rows, bool), why))
+
+    def _deep(self, made: Decoded) -> Decoded:
+        """Before an event that tells how far down the view before it ever was, a row of kind scroll of that view."""
+        wide = made.batch
+        top, end, path = (wide.column(name) for name in (*_DEPTHS.values(), _DEEP["path"]))
+        told = np.asarray(pc.fill_null(pc.and_(pc.greater_equal(top, 0.0), pc.is_valid(path)), False))
+        batch = wide.select(self.schema.names)
+        if told.any():
+            origin = pc.struct_field(pc.extract_regex(wide.column("page"), _ORIGIN), 0)
+            height = pc.subtract(end, top)
+            window = pc.if_else(pc.greater(height, 0.0), height, wide.column("viewport_h"))
+            changed = {
+                "kind": pa.array(["scroll"] * len(told)), "view": wide.column(_DEEP["id"]), "scroll_y": top,
+                "page": pc.binary_join_element_wise(pc.fill_null(origin, ""), path, ""),
+                "viewport_h": pc.coalesce(window, wide.column("viewport_h")),
+            }  # fmt: skip
+            nothing = {name: pa.nulls(len(told), pa.string()) for name in ("event_id", "feature")}
+            columns = {name: batch.column(name) for name in batch.schema.names} | changed | nothing
+            extra = pa.RecordBatch.from_pydict(columns)
+            # each told one twice: of the rows of both tables one after the other, its second row is that of its own
+            both = pa.Table.from_batches([batch, extra.cast(batch.schema)]).combine_chunks()
+            rows = np.repeat(np.arange(len(told)), 1 + told)
+            rows[np.flatnonzero(told) + np.arange(int(told.sum()))] += len(told)
+            batch = both.take(pa.array(rows)).combine_chunks().to_batches()[0]
+        return Decoded(batch, made.rejected, made.bad)
 
     def _columns(self, found: Records, tops: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
         event = words(tops["event"])
@@ -68,8 +99,9 @@ class Reader:
             "user": pc.coalesce(words(tops["person_id"]), words(tops["distinct_id"])),
             "event_id": words(tops["uuid"]),
         }  # fmt: skip
-        made |= {name: found.number(name) for name in NUMBERS}
-        return {n: made[n] if n in made else found.text(n) for n in self.schema.names}
+        made |= {name: found.number(name) for name in (*NUMBERS, *_DEPTHS.values())}
+        made["scroll_y"] = pa.nulls(len(event), pa.float64())
+        return {n: made[n] if n in made else found.text(n) for n in self._wider.names}
 
 
 def kinds_of(event: pa.Array, event_type: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -80,6 +80,15 @@ class Lines(Adapter, Protocol):
 
 
 @runtime_checkable
+class Telling(Protocol):
+    """A format of lines of which some files tell less than others."""
+
+    def evidence_in(self, first: bytes) -> Evidence:
+        """What a file can tell that begins with these whole lines."""
+        ...
+
+
+@runtime_checkable
 class Tables(Adapter, Protocol):
     """A format whose files are tables: rows in, rows out."""
 

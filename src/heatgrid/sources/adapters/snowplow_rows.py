@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from heatgrid.sources.adapters.columns import over_words
+from heatgrid.sources.adapters.columns import filled, over_words, words
 from heatgrid.sources.adapters.dom import shown
 from heatgrid.sources.adapters.registry import Decoded
 from heatgrid.sources.adapters.snowplow import PLACES, WIDTH
@@ -189,4 +189,5 @@ def _members(column: pa.Array, paths: Paths) -> dict[str, pa.Array]:
 
 def _tell(told: dict[str, pa.Array], members: dict[str, Any]) -> None:
     for what, names in _FIELDS.items():
-        told[what] = pc.coalesce(told[what], *(members[name] for name in names if name in members))
+        # an element without an id is sent with an empty one
+        told[what] = pc.coalesce(told[what], *(filled(words(members[name])) for name in names if name in members))
