@@ -7,7 +7,8 @@ import time
 
 import heatgrid as hg
 
-NAMES = ("time", "kind", "page", "x", "y", "pointer", "feature", "scroll_y", "viewport_w", "viewport_h", "frame")
+NAMES = ("time", "kind", "page", "x", "y", "pointer", "feature", "scroll_y", "viewport_w", "viewport_h", "frame",
+         "fixed", "event_id")  # fmt: skip
 
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
@@ -24,7 +25,7 @@ class Visitor:
         self.context.add_cookies([{"name": name, "value": value, "url": site.url} for name, value in cookies.items()])
         self.page = self.context.new_page()
         self.site, self.client, self.session = site, client, session
-        self.clicks = []
+        self.clicks, self.fixed = [], []
         self.page.goto(f"{site.url}/shop.html")
 
     def point(self, selector):
@@ -35,10 +36,13 @@ class Visitor:
         return x, y, x + left, y + top
 
     def click(self, selector, name, times=1, touch=False):
+        """``clicks``: name and point of the page; ``fixed``: whether it stays while the page goes, its point there."""
         x, y, page_x, page_y = self.point(selector)
+        fixed = self.page.evaluate(f"document.querySelector({selector!r}).closest('header') !== null")
         for _ in range(times):
             (self.page.touchscreen.tap if touch else self.page.mouse.click)(x, y)
             self.clicks.append((name, page_x, page_y))
+            self.fixed.append((fixed, x, y if fixed else page_y))
         self.page.wait_for_timeout(60)
 
     def scroll(self, selector_or_y):

@@ -99,6 +99,7 @@ class PostHogHeatmaps:
         "views, reach": "no pageview rows; scrolldepth rows tell of the deepest scroll only",
         "exact points": "stored as round(px / 16)",
         "features": "no element is told",
+        "kind of pointer": "not told: after a touch a point where the pointer rested may be one the browser made up",
     }
     needs: Sequence[str] = (
         "session_id", "distinct_id", "timestamp", "x", "y", "scale_factor", "viewport_width", "viewport_height",
