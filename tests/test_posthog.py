@@ -250,6 +250,8 @@ def test_heatmaps_rows_are_sixteenths_and_flags_are_no_clicks(suffix, tmp_path):
     assert int(grid.values.sum()) == 1
     assert grid.outside == 1
     assert grid.values[20, 10] == 1
+    rests = heat.map("moves", fixed=True)
+    assert rests.values[4, 3] == 1 == int(rests.values.sum())
     assert {"dwell", "visits", "views", "attention", "scroll", "rage:posthog"} <= set(heat.refused)
     assert {r["rule"]: r["flagged"] for r in heat.rules.to_pylist()} == {
         "rage:posthog": None,

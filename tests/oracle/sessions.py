@@ -580,7 +580,7 @@ def before_goals(result) -> set:
 def layer_of(event) -> str | None:
     if event["kind"] == "click":
         return "clicks"
-    if event["kind"] == "move" and not event["touch"]:
+    if event["kind"] in ("move", "rest") and not event["touch"]:
         return "moves"
     return None
 

@@ -218,6 +218,7 @@ class Fold:
 
     def _layer_of_kind(self) -> Array:
         drawn = {layer.removesuffix("s"): i for i, layer in enumerate(LAYERS) if layer in self.plan.maps}
+        drawn["rest"] = drawn.get("move", -1)  # where the pointer rested, of sources that keep no more of its way
         return np.array([drawn.get(name, -1) for name in self.encoder.kinds.names], np.int32)
 
     def _pointed(self, layers: Array) -> Array:
