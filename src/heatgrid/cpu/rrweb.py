@@ -67,6 +67,21 @@ def member(lines: Any, t: Any, word: Any) -> Any:
 
 
 @tight
+def members(lines: Any, t: Any, found: Any) -> Any:
+    """The members of the object at line t: int32 (n, 2) of (word, line) in found; how many of them there are."""
+    n = 0
+    child = np.int64(t) + 1
+    while child < lines[t, 3]:
+        word = lines[child, 0] >> 8
+        if word and n < found.shape[0]:
+            found[n, 0] = word
+            found[n, 1] = child
+            n += 1
+        child = np.int64(lines[child, 3])
+    return n
+
+
+@tight
 def _put(rows: Any, n: Any, time: Any, what: Any, x: Any, y: Any, node: Any, pointer: Any, line: Any) -> None:
     if n < rows.shape[0]:
         rows[n, TIME] = time

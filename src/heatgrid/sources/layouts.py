@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_MUCH = 1 << 16
+"""Bytes."""
+
 
 def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
@@ -91,7 +94,14 @@ def _readable(value: bytes) -> bool:
 
 
 def is_utf8(data: bytes) -> bool:
-    if data.isascii():  # ten times as fast
+    """Whether it is UTF-8; of much at once Arrow says so, which holds no lock meanwhile."""
+    if len(data) >= _MUCH:
+        ends = pa.py_buffer(np.array([0, len(data)], np.int64))
+        whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(data)])
+        try:
+            whole.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            return False
         return True
     try:
         data.decode("utf-8")

@@ -153,6 +153,13 @@ def blocks(stream: Readable, *, quotes: bool, size: int = BLOCK) -> Iterator[Blo
             left.append(more)
             held += len(more)
             continue
+        cut = 0 if quotes or last else more.rfind(b"\n") + 1
+        if cut and held + cut <= MAX_LINE:  # put together without what the next block begins with: one copy
+            data = b"".join([*left, memoryview(more)[:cut]])
+            yield Block(data, line)
+            line += occurrences(data, b"\n")
+            left, held = [more[cut:]], len(more) - cut
+            continue
         data = b"".join([*left, more])
         end = len(data) if last else record_end(data, quotes)
         if len(data) > MAX_LINE and (end == 0 or _long_line(data[:end])):

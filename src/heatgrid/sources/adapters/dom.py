@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from heatgrid.cpu import json as leaves
+from heatgrid.cpu import rrweb as walk
 from heatgrid.cpu.json import PAD
 from heatgrid.cpu.jsonpick import unescaped
 from heatgrid.sources.records import Array, Tape, Words
@@ -27,6 +29,17 @@ UP = 12
 LONGEST = 40
 Element = tuple[str, dict[str, str], Callable[[], str]]
 """(tag, attributes, what gives its text)."""
+
+
+class Told(NamedTuple):
+    """An element, the row of its parent, the name that somebody gave it, whether it can be operated."""
+
+    element: Element
+    above: int
+    own: str | None
+    active: bool
+
+
 _MADE = re.compile(r"\d{4}|[0-9a-f]{8}|^:r|^(radix|react-aria|headlessui|ember|mui|ext-gen|yui|rc[-_])", re.IGNORECASE)
 _EMAIL = re.compile(r"\S+@\S+\.\S+")
 _SPACES = re.compile(r"\s+")
@@ -55,7 +68,8 @@ class Nodes:
         self._order, self._above = np.argsort(keys, kind="stable"), np.argsort(above, kind="stable")
         self._keys, self._parents = keys[self._order], above[self._above]
         self._members: dict[int, dict[str, int]] = {}
-        self._told: dict[int, tuple[str, dict[str, str], int]] = {}
+        self._told: dict[int, Told] = {}
+        self._found = np.empty((512, 2), np.int32)
 
     def find(self, snapshot: int, node: int) -> int:
         """The row of a node, or -1."""
@@ -76,14 +90,9 @@ class Nodes:
         """The lines of an object's members by their names."""
         found = self._members.get(line)
         if found is None:
-            lines, found, t = self.tape.lines, {}, line + 1
-            last = int(lines[line, 3])
-            while t < last:
-                word = int(lines[t, 0]) >> 8
-                if word:
-                    found[self.words.names[word - 1]] = t
-                t = int(lines[t, 3])
-            self._members[line] = found
+            n = int(walk.members(self.tape.lines, line, self._found))
+            names = self.words.names
+            found = self._members[line] = {names[word - 1]: at for word, at in self._found[:n].tolist()}
         return found
 
     def text(self, line: int | None) -> str:
@@ -101,11 +110,15 @@ class Nodes:
             return {}
         return {name: self.text(at) for name, at in self.members(line).items()}
 
-    def told(self, row: int) -> tuple[str, dict[str, str], int]:
-        """(tag, attributes, row of the parent): of those above many elements, once."""
+    def told(self, row: int) -> Told:
+        """An element as names need it: of those above many elements, once."""
         found = self._told.get(row)
         if found is None:
-            found = self._told[row] = self.tag(row), self.attributes(row), self.parent(row)
+            tag, attributes = self.tag(row), self.attributes(row)
+            found = self._told[row] = Told(
+                (tag, attributes, partial(self.content, row)), self.parent(row), _own(tag, attributes),
+                is_active(tag, attributes),
+            )  # fmt: skip
         return found
 
     def content(self, row: int, most: int = 200) -> str:
@@ -132,27 +145,37 @@ class Nodes:
             return None
         if not self.tag(row):
             row = self.parent(row)
-        chain: list[Element] = []
+        chain: list[Told] = []
         while row >= 0 and len(chain) < UP:
-            tag, attributes, above = self.told(row)
-            if not tag:
+            one = self.told(row)
+            if not one.element[0]:
                 break
-            chain.append((tag, attributes, partial(self.content, row)))
-            row = above
-        return name_of(chain) if chain else None
+            chain.append(one)
+            row = one.above
+        return _name(chain) if chain else None
 
 
 def name_of(chain: Sequence[Element]) -> str:
     """The name of the first of some elements, each inside the next: of what can be operated, if it lies in that."""
+    return _name([Told(one, -1, _own(one[0], one[1]), is_active(one[0], one[1])) for one in chain])
+
+
+def _name(chain: Sequence[Told]) -> str:
     for one in chain:
-        if one[0] in ACTIVE or one[1].get("role") in ROLES or "onclick" in one[1]:
-            return _own(one) or _named(one) or _within(chain, one[0])
-    return _own(chain[0]) or _within(chain, chain[0][0])
+        if one.active:
+            return one.own or _named(one.element) or _within(chain, one.element[0])
+    return chain[0].own or _within(chain, chain[0].element[0])
 
 
-def _own(one: Element) -> str | None:
+def is_active(tag: str, attributes: Mapping[str, str]) -> bool:
+    """Whether it can be operated."""
+    return tag in ACTIVE or attributes.get("role") in ROLES or "onclick" in attributes
+
+
+def _own(tag: str, attributes: Mapping[str, str]) -> str | None:
     """By what somebody gave it as a name: a data attribute, an id."""
-    tag, attributes, _ = one
+    if not attributes:
+        return None
     for mark in MARKS:
         if attributes.get(mark):
             return f"{tag}[{mark}={shown(attributes[mark])}]"
@@ -172,9 +195,9 @@ def _named(one: Element) -> str | None:
     return f"{role}[type={attributes['type']}]" if attributes.get("type") else None
 
 
-def _within(chain: Sequence[Element], tag: str) -> str:
+def _within(chain: Sequence[Told], tag: str) -> str:
     """By the nearest ancestor that has a name."""
-    return next((f"{own} {tag}" for one in chain if (own := _own(one))), tag)
+    return next((f"{one.own} {tag}" for one in chain if one.own), tag)
 
 
 def text_of(tape: Tape, line: int) -> str | None:
