@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 import heatgrid as hg
+from heatgrid.engine import device_blur
+from heatgrid.engine.gauss import CUT, radius_of
 from heatgrid.gpu.availability import why_not
 
 RESULTS = Path(__file__).parent / "results"
@@ -232,9 +234,23 @@ class Bench:
             share = 4 * image.nbytes / ours / 1e6 / self.read
             facts = {"cupyx_ms": theirs, "faster": theirs / ours, "error": error, "of_read_bandwidth": share}
             self.say(f"smooth {ny} x {nx}, sigma {sigma:g}", ours, **facts)
+        self.forms(image)
         host = cupy.asnumpy(image)
         for sigma in self.asked.sigma:
             self.say(f"smooth, CPU, sigma {sigma:g}", self.host_ms(lambda s=sigma: hg.smooth(host, s, backend="cpu")))
+
+    def forms(self, image: Any) -> None:
+        """Both forms at each sigma, whichever would be chosen: what ``device_blur.MOST_TAPS`` should be."""
+        chosen: Any = device_blur
+        usual = chosen.MOST_TAPS
+        try:
+            for sigma in self.asked.sigma:
+                for form, most in (("direct", 1 << 30), ("recursive", 0)):
+                    chosen.MOST_TAPS = most
+                    ms = self.device_ms(lambda s=sigma: hg.smooth(image, s))
+                    self.say(f"smooth, sigma {sigma:g}, {form}", ms, taps_a_side=radius_of(sigma, CUT))
+        finally:
+            chosen.MOST_TAPS = usual
 
     def dwelling(self) -> None:
         cupy, n = self.cupy, self.asked.events
