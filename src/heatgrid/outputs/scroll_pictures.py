@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heatgrid.outputs.atomic import atomic
+from heatgrid.outputs.colors import luminance
+from heatgrid.outputs.colors import table as color_table
 from heatgrid.outputs.drawing import FAINT, INK, MUTED, check_theme, encode, ramp, wrap
-from heatgrid.outputs.matrix_pictures import SMALL, shades_of
+from heatgrid.outputs.matrix_pictures import SMALL
 from heatgrid.outputs.pictures import screenshot
 from heatgrid.outputs.plots import nice_step
 from heatgrid.outputs.text import drawable, duration, font
@@ -69,6 +71,12 @@ def scroll_subtitle(page: dict[str, Any]) -> str:
     return " · ".join(parts)
 
 
+def reached(reach: Sequence[tuple[int, int]], band: int) -> int:
+    """How far down one view in a thousand comes, px: below, a tall page is empty. reach : (y, views that saw it)."""
+    n = reach[0][1] if reach else 0
+    return max((y for y, views in reach if views and views * 1000 >= n), default=0) + band
+
+
 class _Picture:
     def __init__(
         self, page: dict[str, Any], reach: pa.Table, attention: pa.Table, theme: str, cmap: str,
@@ -76,17 +84,21 @@ class _Picture:
     ) -> None:  # fmt: skip
         self.page, self.shot = page, shot
         self.colors = [tuple(int(v) for v in rgb) for rgb in ramp(theme, 256)]
-        self.shades = shades_of(cmap, theme)
+        # as on the maps of clicks, on paper of either theme: nothing is dark, the most is bright
+        self.shades = color_table(cmap)
         self.reach = list(zip(reach["y"].to_pylist(), reach["views"].to_pylist(), strict=True))
         self.attention = list(zip(attention["y"].to_pylist(), attention["attention_ms"].to_pylist(), strict=True))
         ys = [y for y, _ in self.reach] + [y for y, ms in self.attention if ms]
         self.band = next((y for y, _ in self.reach if y), 16)
         seen = max(ys, default=0) + self.band
-        self.height = min(max(seen, page["page_h"] or 0, LEAST), TALLEST)
+        whole = max(seen, page["page_h"] or 0)
+        self.height = min(max(reached(self.reach, self.band), page["fold_p90"] or 0, LEAST), TALLEST)
         self.px = min(max_height / self.height, 1.0)
         self.notes = [f"counted at the first px of bands of {self.band} px"]
-        if seen > self.height:
-            self.notes.append(f"drawn to {TALLEST:,} px, seen to {seen:,}")
+        if whole > self.height:
+            high = f"; the page is {page['page_h']:,} px high" if page["page_h"] else ""
+            why = "as far as 1 in 1,000 views comes" if self.height < TALLEST else "no page is drawn higher"
+            self.notes.append(f"drawn to {self.height:,} px ({why}), seen to {seen:,}{high}")
         self.css = css_width or (float(shot.width) if shot is not None else 0.0)
 
     def draw(self, title: str, subtitle: str, footer: list[str]) -> Image.Image:
@@ -112,7 +124,7 @@ class _Picture:
             self._page(image, top, high)
         self._strip(image, draw, strip_x, top, high)
         self._curve(draw, curve_x, top, high)
-        self._folds(draw, LEFT, curve_x + CURVE, top, high)
+        self._folds(image, draw, LEFT, curve_x + CURVE, top, high)
         y = top + high + 14
         for line in foot:
             draw.text((LEFT, y), line, fill=self.colors[MUTED], font=font(11))
@@ -173,7 +185,7 @@ class _Picture:
             label = f"{n * quarter // 4:,}" if counts else f"{25 * quarter} %"
             draw.text((at, top - 20), label, fill=self.colors[MUTED], font=font(11), anchor="ma")
 
-    def _folds(self, draw: Any, left: int, right: int, top: int, high: int) -> None:
+    def _folds(self, image: Any, draw: Any, left: int, right: int, top: int, high: int) -> None:
         """Lines across all, the median whole; labels that would touch move down."""
         lowest = -1000.0
         for name in ("p10", "p50", "p90"):
@@ -181,11 +193,11 @@ class _Picture:
             if fold is None or fold * self.px >= high:
                 continue
             y = top + fold * self.px
-            if name == "p50":
-                draw.line((left, y, right, y), fill=self.colors[INK], width=2)
-            else:
-                for at in range(left, right, 8):
-                    draw.line((at, y, min(at + 4, right), y), fill=self.colors[INK])
+            for at in range(left, right, 4 if name == "p50" else 8):
+                # dark on what is bright there, and bright on what is dark
+                under = luminance(image.getpixel((at, round(y))))
+                ink = (20, 20, 26) if under > 0.19 else (255, 255, 255)
+                draw.line((at, y, min(at + 4, right), y), fill=ink, width=2 if name == "p50" else 1)
             lowest = max(y, lowest + 13)
             draw.text(
                 (right + 8, lowest), f"fold {name}: {fold:,}", fill=self.colors[MUTED], font=font(11), anchor="lm"
