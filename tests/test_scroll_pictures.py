@@ -71,3 +71,11 @@ def test_folds_are_seen_on_what_is_dark_and_on_what_is_bright(tmp_path: Path, th
     ]
     assert len(jumps) >= 2, "the dashed lines are one px high"
     assert light[jumps[-1]] > 0.9, "bright where nobody looks"
+
+
+def test_the_median_fold_is_one_line(tmp_path: Path) -> None:
+    """Of one colour on what is of one colour. Fails if a piece is drawn after what the piece before has left."""
+    page = PAGE | {"fold_p10": 100, "fold_p50": 400, "fold_p90": 1100}
+    image = np.asarray(drawn(tmp_path / "a.png", page, [(0, 2000), (1200, 0)]))[:, LEFT + 8 : LEFT + STRIP - 8]
+    whole = [at for at, row in enumerate(image) if at > 100 and (row == (20, 20, 26)).all()]
+    assert len(whole) == 2

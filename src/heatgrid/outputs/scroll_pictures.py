@@ -193,10 +193,11 @@ class _Picture:
             if fold is None or fold * self.px >= high:
                 continue
             y = top + fold * self.px
-            for at in range(left, right, 4 if name == "p50" else 8):
+            dashes = range(left, right, 4 if name == "p50" else 8)
+            under = [luminance(image.getpixel((at, round(y)))) for at in dashes]
+            for at, light in zip(dashes, under, strict=True):
                 # dark on what is bright there, and bright on what is dark
-                under = luminance(image.getpixel((at, round(y))))
-                ink = (20, 20, 26) if under > 0.19 else (255, 255, 255)
+                ink = (20, 20, 26) if light > 0.19 else (255, 255, 255)
                 draw.line((at, y, min(at + 4, right), y), fill=ink, width=2 if name == "p50" else 1)
             lowest = max(y, lowest + 13)
             draw.text(
