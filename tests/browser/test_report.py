@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -292,3 +293,55 @@ def test_it_fits_a_phone_and_prints(browser: Any, folder: Path, tmp_path: Path, 
     page.pdf(path=str(tmp_path / "page.pdf"))
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
     context.close()
+
+
+def large(sessions: int = 2500, pages: int = 200, each: int = 25) -> pa.Table:
+    """A product of many pages and features, at four widths."""
+    rng = np.random.default_rng(0)
+    views, events = 4, 14
+    n = sessions * views * events
+    session = np.repeat(np.arange(sessions), views * events)
+    view = np.tile(np.repeat(np.arange(views), events), sessions)
+    event = np.tile(np.arange(events), sessions * views)
+    page = np.repeat(rng.permutation(sessions * views) % pages, events)
+    width = np.repeat(np.array([390, 820, 1280, 1600])[rng.integers(0, 4, sessions)], views * events)
+    feature = np.tile(np.arange(n // 2) % each, 2)
+    x = (feature % 5 + 0.5) * width / 5 + rng.normal(0, width / 40, n)
+    y = (feature // 5 + 0.5) * 500 + rng.normal(0, 40, n)
+    names = pa.array([f"page-{p}.some-feature-{f}" for p in range(pages) for f in range(each)])
+    return pa.table({
+        "time": pa.array(1_760_000_000_000 + session * 200_000 + view * 40_000 + event * 2500,
+                         pa.timestamp("ms", "UTC")),
+        "session": pa.array([f"s{i}" for i in range(sessions)]).take(pa.array(session)),
+        "page": pa.array([f"/section-{i // 20}/page-{i}" for i in range(pages)]).take(pa.array(page)),
+        "kind": np.where(event == 0, "pageview", np.where(event % 3 == 1, "click", "move")),
+        "x": np.clip(x, 0, width - 1), "y": np.clip(y, 0, 2499),
+        "feature": names.take(pa.array(page * each + feature)), "viewport_w": width,
+        "viewport_h": np.full(n, 800), "page_h": np.full(n, 2500), "scroll_y": rng.integers(0, 5, n) * 400,
+        "box_x": feature % 5 * width / 5, "box_y": feature // 5 * 500.0, "box_w": width / 5, "box_h": np.full(n, 300.0),
+    })  # fmt: skip
+
+
+def test_200_pages_and_5000_features_open_in_2_seconds(
+    browser: Any, tmp_path: Path, record_property: Any
+) -> None:  # fmt: skip
+    """Fails if tables far below are laid out before they are near, or a card draws the view."""
+    plan = hg.Plan(
+        maps=("clicks", "moves"), every="week", scroll=True, friction=("rage", "quick_back"), layout=True,
+        transitions=("pages",),
+    )  # fmt: skip
+    made = hg.run(large(), plan)
+    assert (made.summary["pages"], made.summary["features"]) == (200, 5000)
+    index = made.report(tmp_path / "large", maps=2)
+    assert index.stat().st_size < 15e6
+    took = []
+    for _ in range(3):
+        page = browser.new_page(viewport={"width": 1300, "height": 1000})
+        began = time.perf_counter()
+        page.goto(index.as_uri())
+        page.wait_for_selector("html[data-ready]")
+        took.append(time.perf_counter() - began)
+        page.close()
+    record_property("seconds", took)
+    print(f"{index.stat().st_size / 1e6:.1f} MB, opened in {', '.join(f'{s:.2f}' for s in took)} s")
+    assert min(took) < 2.0
