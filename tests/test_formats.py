@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -38,13 +40,22 @@ def test_every_format_says_what_it_gives_and_lacks(name, capfd):
     assert all(what in shown for what in adapter.lacks)
     assert main(["formats", name, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)["formats"][name]
-    assert set(told) == {"about", "gives", "lacks", "evidence", "options"}
+    assert set(told) == {"about", "gives", "lacks", "evidence", "options", "tried"}
+    assert adapter.tried in shown
 
 
 def test_the_list_has_every_format_and_an_unknown_one_is_an_error(capfd):
     assert main(["formats"]) == 0
     shown = capfd.readouterr().out
     assert all(re.search(rf"^{name} ", shown, re.MULTILINE) for name in (*names(), "parquet", "csv"))
+    untried = {line.split()[0] for line in shown.splitlines() if "(not tried on a real one)" in line}
+    assert untried == set(names()) - {"rrweb", "snowplow"}
+    for name in ("matomo", "openreplay", "clarity", "hotjar", "crazyegg"):
+        assert re.search(rf"^not {name} ", shown, re.MULTILINE)
+        assert main(["formats", name]) == 2
+        told = capfd.readouterr().err
+        assert "no adapter for this format" in told
+        assert "rrweb" in told or "docs/other_formats.md" in told
     assert main(["formats", "rrwep"]) == 2
     assert "did you mean 'rrweb'" in capfd.readouterr().err
 
@@ -112,3 +123,41 @@ def test_a_format_of_another_package_is_read_as_its_documentation_says(kiosk, tm
         hg.read(log, format="broken")
     with pytest.raises(UsageError, match="HG1207"):
         hg.read(log, format="kiosk:storey=2")
+
+
+DOC = (Path(__file__).parents[1] / "docs" / "other_formats.md").read_text(encoding="utf-8")
+
+
+def test_matomos_tables_are_read_by_the_join_that_the_docs_give():
+    query = re.search(r"```sql\n(.*?)```", DOC, re.DOTALL)[1]
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE TABLE log_hsr AS SELECT * FROM (VALUES (1, TIMESTAMP '2024-06-01 10:00:00', 1200, 700), "
+            "(2, TIMESTAMP '2024-06-01 11:00:00', 400, 800)) t(idloghsr, server_time, viewport_w_px, viewport_h_px)"
+        )
+        connection.execute(
+            "CREATE TABLE log_hsr_event AS SELECT * FROM (VALUES (1, 500, 1, 7, 20, 30), (1, 1500, 2, 7, 20, 30), "
+            "(1, 4000, 2, 9, 1, 1), (2, 100, 2, 7, 5, 5), (2, 900, 3, NULL, 0, 400)) "
+            "t(idloghsr, time_since_load, event_type, idselector, x, y)"
+        )
+        heat = hg.run(hg.read(connection.sql(query)))
+    rows = {row["feature"]: (row["clicks"], row["sessions"], row["dwell_ms"]) for row in heat.features.to_pylist()}
+    assert rows == {"selector 7": (2, 2, 2500 + 800), "selector 9": (1, 1, 0)}
+    assert heat.summary["sessions"] == 2
+    assert "clicks" in heat.refused
+
+
+def test_openreplays_events_are_read_by_the_flags_that_the_docs_give(tmp_path, capfd):
+    """Percents of a page whose size nobody tells are no points."""
+    words = shlex.split(re.search(r"```sh\n(.*?)```", DOC, re.DOTALL)[1])
+    made = [
+        {"$event_name": name, "created_at": f"2024-06-01T10:00:0{k}Z", "distinct_id": "d", "session_id": "s",
+         "$current_path": "/p/12", "$properties": {"normalized_x": 40.5, "normalized_y": 101}}
+        for k, name in enumerate(("PAGEVIEW", "CLICK", "CLICK"))
+    ]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in made))
+    at = words.index("-o")
+    asked = [str(tmp_path / "events.jsonl"), *words[3:at], *words[at + 2 :]]
+    assert main(["pages", *asked, "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert [(row["page"], row["clicks"]) for row in told["rows"]] == [("/p/:id", 2)]

@@ -35,17 +35,20 @@ def formats(
 
     Without a name, one line each; with one, its columns, its evidence and what is off for lack of what.
     """
-    from heatgrid.sources.adapters.registry import load, names
+    from heatgrid.sources.adapters.registry import UNREAD, load, names
 
     found = names() if name is None else [name]
     told = {one: told_of(load(one)) for one in found if one not in TABLES}
     if common.json:
-        summary.emit("formats", formats=told, tables=TABLES)
+        summary.emit("formats", formats=told, tables=TABLES, unread=UNREAD)
         return
     if name is None:
-        rows = [*told.items(), *((table, {"about": about}) for table, about in TABLES.items())]
+        rows = [*told.items(), *((table, {"about": about, "tried": ""}) for table, about in TABLES.items())]
         for one, facts in rows:
-            text.put(f"{one:<24}{text.clean(facts['about'])}")
+            untried = " (not tried on a real one)" if facts["tried"].startswith("no real") else ""
+            text.put(f"{one:<24}{text.clean(facts['about'])}{untried}")
+        for one, why in UNREAD.items():
+            text.put(f"{'not ' + one:<24}{why}")
         text.put("heatgrid formats NAME tells what it gives and lacks; --format NAME[:option=value] asks for it")
         return
     if name in TABLES:
@@ -54,6 +57,8 @@ def formats(
     facts = told[name]
     text.put(f"{name}: {facts['about']}")
     text.put(f"gives    {', '.join(facts['gives'])}")
+    if facts["tried"]:
+        text.put(f"tried    on {text.clean(facts['tried'])}")
     text.put("evidence " + ", ".join(f"{k}={v}" for k, v in facts["evidence"].items()))
     for what, why in facts["lacks"].items():
         text.put(f"lacks    {what}: {text.clean(why)}")
@@ -66,7 +71,7 @@ def told_of(adapter: Any) -> dict[str, Any]:
     evidence = {k: v for k, v in adapter.evidence.as_dict().items() if v not in (None, 0)}
     return {
         "about": adapter.about, "gives": list(adapter.schema.names), "lacks": dict(adapter.lacks),
-        "evidence": evidence, "options": dict(getattr(adapter, "options", {})),
+        "evidence": evidence, "options": dict(getattr(adapter, "options", {})), "tried": getattr(adapter, "tried", ""),
     }  # fmt: skip
 
 

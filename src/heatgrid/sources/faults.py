@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from heatgrid.words.errors import InputError
+from heatgrid.words.errors import InputError, shorten
 
 
 @contextlib.contextmanager
@@ -52,6 +52,18 @@ def invalid(name: str, why: str) -> InputError:
         value=why.split("\n", maxsplit=1)[0],
         expected="buffers, offsets and dictionary indices that are in range",
         hint="the program that made it has a fault; write it anew",
+    )
+
+
+def broken_off(name: str, why: str) -> InputError:
+    """A producer that gave up: its own words, all lines of them (a database's hint comes in its last)."""
+    said = " / ".join(line.strip() for line in why.split("\n") if line.strip(" .\n"))
+    return InputError(
+        f"the stream broke off: {shorten(said, 800) or 'what gives it says no reason'}",
+        code="HG2219",
+        where=name,
+        expected="batches to the end",
+        hint="run the query by itself where it is asked; nothing was counted",
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from heatgrid.sources.deliver import value_at
-from heatgrid.sources.faults import invalid, second_scan
+from heatgrid.sources.faults import broken_off, invalid, second_scan
 from heatgrid.sources.files import Identity
 from heatgrid.sources.parts import SHARE, SLICE, Job, Piece, Task, cuts, pieces_of
 from heatgrid.sources.sound import Sound
@@ -52,6 +52,7 @@ class MemoryPart:
         self._first: list[pa.RecordBatch] = []
         self._rest: Iterator[pa.RecordBatch] | None = None
         self._used = False
+        self._broken: InputError | None = None
 
     def sample(self, path: str) -> pa.Array | None:
         """The first values; of a one-shot stream they are kept for its only scan."""
@@ -87,12 +88,19 @@ class MemoryPart:
                 yield partial(self._deliver, job, share, tops)
 
     def _told(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """What a producer raises in its middle as an error of ours."""
+        """What a producer raises in its middle as an error of ours.
+
+        The first one is kept: asked again, PostgreSQL's driver no longer tells what the database said (a sample meets
+        it first, and leaves it to the scan to say so).
+        """
         while True:
+            if self._broken is not None and not self.replayable:
+                raise self._broken
             try:
                 batch = next(batches, None)
             except (pa.ArrowException, OSError) as error:
-                raise invalid(self.name, str(error)) from error
+                self._broken = broken_off(self.name, str(error))
+                raise self._broken from error
             if batch is None:
                 return
             yield batch

@@ -42,7 +42,8 @@ class Amplitude:
     """A session is device_id and session_id together."""
 
     name = "amplitude"
-    about = "Amplitude's export of events: JSON lines"
+    about = "Amplitude's export of events: JSON lines or an array"
+    tried = "no real export; rows by its documentation"
     suffixes = (".json", ".jsonl", ".ndjson")
     evidence = Evidence(moves="none", has=("viewport", "views"))
     lacks: Mapping[str, str] = {
@@ -124,6 +125,7 @@ class AmplitudeInteractions:
 
     name = "amplitude-interactions"
     about = "clicks of Amplitude's session replay by place and hour: JSON lines with x, y, selector, count"
+    tried = "no real export; rows by the source of its session replay for browsers"
     suffixes = (".json", ".jsonl", ".ndjson")
     evidence = Evidence(time_quality="flush", time_ms=3_600_000, moves="none", has=("viewport",))
     lacks: Mapping[str, str] = {

@@ -10,6 +10,7 @@ from typing import Any
 
 from heatgrid.sources.adapters import registry
 from heatgrid.sources.adapters.parts import LinesPart, RecordingPart, TablePart, tell_apart
+from heatgrid.sources.elements import ElementsOf
 from heatgrid.sources.files import FORMATS
 from heatgrid.sources.parts import Part
 from heatgrid.sources.stdin import NAME
@@ -32,12 +33,15 @@ def text(source: FileBytes, adapter: Any) -> Part | None:
     if adapter is None:
         head = _head(source)
         adapter = next((one for one in _own(registry.Recordings, registry.Lines) if one.sniff(head)), None)
+        if adapter is None and head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"["):
+            head = _first(source)
+            adapter = next((one for one in _own(registry.Lines) if one.sniff(head)), None)
     if isinstance(adapter, registry.Recordings):
         return RecordingPart(source, adapter)
     if (
         isinstance(adapter, registry.Tables)
         and isinstance(adapter, registry.Lines)
-        and not adapter.sniff(_head(source))
+        and not (adapter.sniff(_head(source)) or adapter.sniff(_first(source)))
     ):
         return None  # of its two ways, that of tables
     if isinstance(adapter, registry.Lines):
@@ -112,7 +116,8 @@ def _kept(parts: Sequence[Part]) -> Evidence | None:
         return None  # another's metadata, or a later version's
 
 
-def _lines(source: FileBytes | PipeBytes, adapter: registry.Lines) -> Part:
+def _lines(given: FileBytes | PipeBytes, adapter: registry.Lines) -> Part:
+    source = ElementsOf(given)
     stream = source.open()
     try:
         found = blocks(stream, quotes=False)
@@ -127,6 +132,15 @@ def _head(source: FileBytes) -> bytes:
     stream = source.open()
     try:
         return stream.read(HEAD)
+    finally:
+        stream.close()
+
+
+def _first(source: FileBytes) -> bytes:
+    """The same of what may be an array of records: as lines."""
+    stream = ElementsOf(source).open()
+    try:
+        return stream.read(HEAD).lstrip()
     finally:
         stream.close()
 

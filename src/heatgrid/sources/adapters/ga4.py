@@ -35,7 +35,8 @@ class Ga4:
     """A session is user_pseudo_id and ga_session_id together; items and user_properties are not looked at."""
 
     name = "ga4"
-    about = "GA4's export to BigQuery: Parquet, or JSON lines"
+    about = "GA4's export to BigQuery: Parquet, JSON lines or an array"
+    tried = "no real table; rows by the documented schema of the export"
     suffixes = (".parquet", ".jsonl", ".ndjson", ".json")
     evidence = Evidence(moves="none", has=("views",))
     lacks: Mapping[str, str] = {

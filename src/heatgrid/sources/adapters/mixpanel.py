@@ -49,7 +49,8 @@ class Mixpanel:
     """Sessions are cut by the gap: the export tells of none."""
 
     name = "mixpanel"
-    about = "Mixpanel's raw export: JSON lines"
+    about = "Mixpanel's raw export: JSON lines or an array"
+    tried = "no real export; what mixpanel-browser 2.83 sends in Chromium, times as its documentation says"
     suffixes = (".jsonl", ".ndjson", ".json", ".txt")
     evidence = Evidence(
         time_quality="flush", time_ms=1_000, moves="none", has=("scroll", "viewport", "views")
@@ -60,7 +61,6 @@ class Mixpanel:
         "with time_in_ms=true; its own $mp_rage_click and $mp_dead_click rows are kept as rage:source and dead:source",
         "reach of pages left by a route": "their $mp_page_leave comes after the next page's view and is left out; that "
         "of other pages counts where record_heatmap_data is on, else its depth is a constant",
-        "a real export": "none was at hand: tried on what mixpanel-browser 2.83 sends, times as its documentation says",
         "attention": "scrolls are told where a quarter of the page is passed, unless scroll_capture_all is set",
         "hover, thrash": "no pointer moves",
         "exposure, ctr": "no boxes",

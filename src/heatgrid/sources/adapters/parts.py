@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from heatgrid.sources.adapters.registry import Decoded, Lines, Recordings, Tables, Telling
 from heatgrid.sources.deliver import Deliver
+from heatgrid.sources.elements import ElementsOf
 from heatgrid.sources.faults import corrupt
 from heatgrid.sources.files import PACKED, SUFFIXES
 from heatgrid.sources.hive import keys_field, partitions, with_keys
@@ -145,7 +146,7 @@ class LinesPart(TextPart):
     loose = False
 
     def __init__(
-        self, source: FileBytes | PipeBytes, adapter: Lines, first: Block | None, rest: Iterator[Block]
+        self, source: FileBytes | PipeBytes | ElementsOf, adapter: Lines, first: Block | None, rest: Iterator[Block]
     ) -> None:
         super().__init__(source, _LineGrammar(adapter), first, rest)
         self.adapter = adapter

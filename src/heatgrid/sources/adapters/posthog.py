@@ -29,7 +29,8 @@ class PostHog:
     """``properties=plan+price``: these properties of events become segments."""
 
     name = "posthog"
-    about = "PostHog's export of events: Parquet, or JSON lines"
+    about = "PostHog's export of events: Parquet, JSON lines or an array"
+    tried = "no real export; what posthog-js 1.449 sends in Chromium, as its service would write it"
     suffixes = (".parquet", ".jsonl", ".ndjson", ".json")
     options: Mapping[str, str] = {"properties": "names of event properties to have as segments, joined by +"}
     evidence = Evidence(moves="none", has=("depth", "viewport", "views"))
@@ -89,6 +90,7 @@ class PostHogHeatmaps:
 
     name = "posthog-heatmaps"
     about = "rows of PostHog's heatmaps table: points in sixteenths of a px"
+    tried = "no real table; what posthog-js 1.449 sends in Chromium, as its service would store it"
     suffixes = (".parquet", ".csv", ".jsonl", ".ndjson")
     evidence = Evidence(
         time_quality="flush", time_ms=5_000, moves="rest", moves_ms=500, quantum_px=16, has=("scroll", "viewport")

@@ -29,6 +29,16 @@ OWN = {
 """Name -> module:factory; loaded when asked for."""
 
 
+UNREAD = {
+    "matomo": "heatmap tables: no adapter; a join of two of them is read as it comes (docs/other_formats.md)",
+    "openreplay": "events: no adapter; JSON lines by --map, percents of a page are not read (docs/other_formats.md)",
+    "clarity": "its export holds aggregates only, and no event; record with rrweb beside it",
+    "hotjar": "its export holds aggregates and pictures only, and no event; record with rrweb beside it",
+    "crazyegg": "its export holds aggregates and pictures only, and no event; record with rrweb beside it",
+}
+"""What people ask for that no adapter reads -> why, and what to do."""
+
+
 @dataclass
 class Decoded:
     """A file or a batch as canonical columns: the rows, how many were none and where the first of them are."""
@@ -40,7 +50,10 @@ class Decoded:
 
 
 class Adapter(Protocol):
-    """What every format declares of itself. A factory makes it from its options (texts)."""
+    """What every format declares of itself. A factory makes it from its options (texts).
+
+    Ours also say by ``tried`` what their reading was tried on; it begins with "no real" where no real file was at hand.
+    """
 
     name: str
     about: str
@@ -142,6 +155,8 @@ def _factory(name: str) -> Callable[..., Any]:
         found: Callable[..., Any] = getattr(import_module(module), made)
         return found
     entry = _others().get(name)
+    if entry is None and name in UNREAD:
+        raise UsageError("there is no adapter for this format", code="HG1201", value=name, hint=UNREAD[name])
     if entry is None:
         raise UsageError("there is no such input format", code="HG1201", value=name, hint=nearest(name, choices()))
     try:

@@ -30,6 +30,7 @@ class Rrweb:
 
     name = "rrweb"
     about = "recordings of rrweb: JSON array, JSON lines or script, one session a file (its name)"
+    tried = "a real recording, and what rrweb 2.2 records in Chromium"
     suffixes = (".json", ".js", ".ndjson", ".jsonl", ".rrweb")
     options: Mapping[str, str] = {"page_event": "tag of the custom events that open a page (else $pageview)"}
     evidence = Evidence(

@@ -36,7 +36,8 @@ class Segment:
     """Sessions are cut by the gap: the calls tell of none."""
 
     name = "segment"
-    about = "Segment's calls (page, screen, track): JSON lines"
+    about = "Segment's calls (page, screen, track): JSON lines or an array"
+    tried = "no real archive; calls by the documentation"
     suffixes: tuple[str, ...] = (".json", ".jsonl", ".ndjson", ".gz")
     evidence = Evidence(moves="none", has=("views",))
     lacks: Mapping[str, str] = {
@@ -44,7 +45,6 @@ class Segment:
         "click maps": "no clicks, no coordinates: what is tracked are events of your own",
         "reach, attention": "no scrolls; context.screen is the screen, not the window",
         "hover, exposure, ctr, rage, dead": "no pointer moves, no boxes, no clicks, no reactions",
-        "confirmation": "fields by the documentation, not tried on a real archive",
     }
     sessions = False
 
@@ -71,7 +71,7 @@ class RudderStack(Segment):
     """A session is anonymousId and context.sessionId together."""
 
     name = "rudderstack"
-    about = "RudderStack's calls (page, screen, track), with its sessions: JSON lines"
+    about = "RudderStack's calls (page, screen, track), with its sessions: JSON lines or an array"
     lacks: Mapping[str, str] = {
         "events outside of sessions": "calls without context.sessionId (sent by servers) are rejected; --map session= "
         "cuts visitors' calls by the gap instead",

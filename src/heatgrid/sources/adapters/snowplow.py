@@ -28,6 +28,7 @@ class Snowplow:
 
     name = "snowplow"
     about = "Snowplow's enriched events: TSV without a header, or a warehouse table by its columns"
+    tried = "a real warehouse table, and what its tracker 4.6 sends in Chromium"
     suffixes = (".tsv", ".txt", ".csv", ".parquet")
     options: Mapping[str, str] = {"ping": "seconds between page pings, as the tracker is set [10]"}
     lacks: Mapping[str, str] = {
