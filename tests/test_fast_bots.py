@@ -79,7 +79,7 @@ def test_who_is_one_in_every_lane_and_block(order: str, block_rows: int, monkeyp
         ),
     )  # fmt: skip
     data = table()
-    bots = by_hand(data["session"].to_pylist(), [t.value // 10**6 for t in data["time"].to_pandas()])
+    bots = by_hand(data["session"].to_pylist(), data["time"].cast(pa.int64()).to_pylist())
     assert bots == BOTS
     heat = hg.run(data, PLAN, order=order)
     left = sum(len(times(name)) for name in BOTS)
@@ -176,3 +176,26 @@ def test_a_bot_of_30_percent_of_the_events_leaves_the_headline_as_it_was(tmp_pat
     left = got.ledger.left_out[FAST_BOTS]
     assert left > n * 0.99
     assert f"Left out of all numbers: {left:,} rows of {FAST_BOTS}s" in head
+
+
+def test_once_one_is_met_the_first_reading_only_looks_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if measures go on to count what is thrown away, or if a bot that comes later is not found."""
+    from heatgrid.engine import lanes
+    from heatgrid.engine.measures.usage import Usage
+
+    folds = []
+    plain, made = Usage.fold, lanes._Run.__init__
+    monkeypatch.setattr(Usage, "fold", lambda self, *rest: folds.append(1) or plain(self, *rest))
+    monkeypatch.setattr(lanes._Run, "__init__", lambda self, *all_: made(self, *all_[:5], 200, *all_[6:]))
+    early = [(START + 10 * i, "1,001") for i in range(1001)]
+    late = [(START + HOUR + 1000 * i, f"person {i // 50}") for i in range(4000)]
+    last = [(START + 9 * HOUR + 10 * i, "another") for i in range(1001)]
+    rows = [*early, *late, *last]
+    data = pa.table({
+        "time": pa.array([at for at, _ in rows], pa.timestamp("ms", "UTC")), "session": [name for _, name in rows],
+        "page": ["/"] * len(rows), "kind": ["move"] * len(rows), "x": [5.0] * len(rows), "y": [5.0] * len(rows),
+    })  # fmt: skip
+    heat = hg.run(data, maps=("moves",), tables=("pages",), threads=1)
+    assert heat.ledger.left_out == {FAST_BOTS: len(early) + len(last)}
+    blocks = -(-len(rows) // 200)
+    assert blocks <= len(folds) < blocks + 10

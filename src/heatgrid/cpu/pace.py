@@ -23,10 +23,12 @@ FLAGGED = -(2**62)
 def fold(
     order: Any, ready: Any, time: Any, slot: Any, ms_mul: Any, ms_div: Any, gap: Any, most: Any, longest: Any,
     state: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
     """Rows order[:ready]; state: FIELDS for each slot, zeros for a new session. A session of more than `most` rows in
-    a minute of the clock, or of more than `longest` ms without a step of `gap`, is flagged."""
+    a minute of the clock, or of more than `longest` ms without a step of `gap`, is flagged. Returns how many are now
+    that were not."""
     last = np.uint64(ready)
+    flagged = np.int64(0)
     for k in range(last):
         if k + AHEAD < last:
             far = slot[np.uint64(order[k + AHEAD])]
@@ -47,3 +49,5 @@ def fold(
         state[at + COUNT] += 1
         if state[at + COUNT] > most or ms - state[at + SINCE] > longest:
             state[at + COUNT] = FLAGGED
+            flagged += 1
+    return flagged

@@ -22,6 +22,7 @@ class Crew:
         self._workers = workers
         self._lanes: list[Lane] = []
         self._given: deque[list[Task[None]]] = deque([[]])
+        self._only: list[Lane] | None = None
 
     def hire(self, measure: M) -> Member[M]:
         """A measure's own place in the crew."""
@@ -32,7 +33,13 @@ class Crew:
         self._lanes.append(self._workers.lane(kind))
         return self._lanes[-1]
 
+    def only(self, members: list[Member[Any]]) -> None:
+        """From now on the others are told nothing: what they have counted is for nobody."""
+        self._only = [member.lane for member in members]
+
     def tell(self, lane: Lane, work: Callable[..., None], *args: Any) -> None:
+        if self._only is not None and lane not in self._only:
+            return
         task = lane.give(partial(work, *args))
         if self._workers.alone:
             task.result()  # it is done, and its error is for the block that brought it
@@ -60,10 +67,10 @@ class Member(Generic[M]):
     """A measure to which everything is told in order, and done later."""
 
     def __init__(self, measure: M, crew: Crew, lane: Lane) -> None:
-        self.measure, self._crew, self._lane = measure, crew, lane
+        self.measure, self._crew, self.lane = measure, crew, lane
 
     def tell(self, work: Callable[..., None], *args: Any) -> None:
-        self._crew.tell(self._lane, work, *args)
+        self._crew.tell(self.lane, work, *args)
 
     def resize(self, slots: int, runs: int, views: int) -> None:
         self.tell(self.measure.resize, slots, runs, views)  # type: ignore[attr-defined]

@@ -114,27 +114,31 @@ def run_plan(
     budget = Memory(memory, source.rows_hint)
     with Scratch(scratch) as spooled:
 
-        def attempt(saved: Saved | None, before: _Run | None) -> tuple[_Run, tuple[State, str, list[str]]]:
+        def attempt(saved: Saved | None, before: _Run | None) -> tuple[_Run, tuple[State, str, list[str]] | None]:
             with Workers(threads) as workers:
                 run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers, keep)
                 run.follow(before)
                 try:
                     return run, run.go(order, spooled, saved)
+                except _Vain:
+                    return run, None
                 except BaseException:
                     run.stop_reading()
                     raise
 
-        run, (state, lane, notes) = attempt(saved, None)
+        run, answer = attempt(saved, None)
         try:
+            said = ""
             if found := len(run.bots):
                 many = f"{found:,} session" + (" is a bot" if found == 1 else "s are bots")
+                said = f"{many} by pace ({PACE}), and counted: this input can be read once only"
                 if run.again:
-                    del state  # there is room for one
-                    run, (state, lane, more) = attempt(None, run)
-                    notes += [note for note in more if note not in notes]
-                    notes.append(f"{many} by pace ({PACE}): the input was read again without (--keep-bots)")
-                else:
-                    notes.append(f"{many} by pace ({PACE}), and counted: this input can be read once only")
+                    said = f"{many} by pace ({PACE}): the input was read again without (--keep-bots)"
+                    answer = None  # there is room for one
+                    run, answer = attempt(None, run)
+            assert answer is not None
+            state, lane, notes = answer
+            notes += [said] if said else []
         finally:
             run.stop_reading()
     notes[:0] = [*told, *run.grouped(), *fitted]
@@ -146,6 +150,10 @@ def run_plan(
     state.has = tuple(sorted(source.columns))
     state.ledger.check()
     return Outcome(state, lane, time.perf_counter() - started, notes, run.words())
+
+
+class _Vain(Exception):
+    """A pass that has met a bot is over, and has no state."""
 
 
 class _Run:
@@ -311,6 +319,8 @@ class _Run:
 
         def rest(after: Place) -> None:
             assert fold is not None
+            if fold.vain:
+                return
             fold.settle()
             self._keep({"wait": wait}, (encoder, fold), after, notes)
 
@@ -330,6 +340,9 @@ class _Run:
                 fold = opened.enter_context(closing(self._fold(encoder, 0)))
             if fold.late.rows:
                 fold.push(_empty(fold.late.rows, fold.late.held), last=True)
+            if fold.vain:
+                self.bots = fold.finish_watch()
+                raise _Vain
             state = fold.finish()
         self.bots = fold.bots()
         if fold.late.late_rows:
@@ -370,7 +383,7 @@ class _Run:
             ids = numbered(self.plan, encoder, first, self.max_open, self.source.rows_hint or 0)
         return Fold(
             self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers, numbered=ids,
-            watch=True,
+            watch=True, twice=self.source.replayable and not len(self._known),
         )  # fmt: skip
 
     def _blocks(

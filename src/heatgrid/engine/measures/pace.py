@@ -28,6 +28,8 @@ class Pace:
         self._ms, self._gap = ms, gap or REST
         self._state = np.zeros((0, pace.FIELDS), np.int64)
         self._found: list[Array] = []
+        self.some = False
+        """One at least is found, be it still open."""
 
     def resize(self, slots: int, runs: int, views: int) -> None:
         larger = np.zeros((slots, pace.FIELDS), np.int64)
@@ -36,7 +38,9 @@ class Pace:
 
     def fold(self, block: Block, order: Array, ready: int) -> None:
         c = block.columns
-        pace.fold(order, ready, c["time"], c["slot"], *self._ms, self._gap, MOST, LONGEST, self._state.ravel())
+        flat = self._state.ravel()
+        if pace.fold(order, ready, c["time"], c["slot"], *self._ms, self._gap, MOST, LONGEST, flat):
+            self.some = True
 
     def close(self, slots: Array, ids: Array) -> None:
         flagged = self._state[slots, int(pace.COUNT)] < 0
