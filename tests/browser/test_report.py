@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import heatgrid as hg
+from heatgrid.engine.findings import sentence
 from heatgrid.words.areas import Area
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'</script>"
@@ -143,7 +146,7 @@ def test_planted_clicks_lie_on_their_button_at_three_widths(page: Any) -> None:
 def test_they_lie_on_the_button_of_a_screenshot_of_twice_the_pixels(page: Any, tmp_path: Path) -> None:
     pick(page, "/shop", "clicks", "1024-1440")
     page.evaluate("document.getElementById('map-box').scrollIntoView({behavior: 'instant'})")
-    page.wait_for_function("document.getElementById('map-shot').complete")
+    page.locator("#map-shot").evaluate("(shot) => shot.decode()")
     frame = page.locator("#map-box").bounding_box()
     parts = {}
     for name, opacity in (("below", "0"), ("over", "1")):
@@ -293,6 +296,112 @@ def test_it_fits_a_phone_and_prints(browser: Any, folder: Path, tmp_path: Path, 
     page.pdf(path=str(tmp_path / "page.pdf"))
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
     context.close()
+
+
+def test_a_finding_is_copied_as_text_and_as_a_picture(page: Any, heat: hg.Heat) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    card = page.locator(".finding").first
+    row = heat.findings.to_pylist()[0]
+    card.locator(".copy").click()
+    card.get_by_text("copied", exact=True).wait_for()
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert text == sentence(row)
+    assert f"{row['k']:,} of {row['n']:,} {row['unit']}" in text
+    card.locator(".png").click()
+    card.get_by_text("picture copied", exact=True).wait_for()
+    data = page.evaluate("""async () => {
+      const [item] = await navigator.clipboard.read();
+      const blob = await item.getType("image/png");
+      return [...new Uint8Array(await blob.arrayBuffer())];
+    }""")
+    with Image.open(io.BytesIO(bytes(data))) as image:
+        assert image.width == 960
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    crop = card.locator("canvas").is_visible()
+    assert (image.height > 420) == crop, "the text, and below it the part of the map"
+    assert (pixels[:60] < 120).any(), "it is written on it"
+
+
+NAMELESS = """[...document.querySelectorAll(
+  'button, a[href], input, select, [role=img], [role=region]'
+)].filter((e) => {
+  if (!e.checkVisibility()) return false;
+  const label = e.labels && [...e.labels].map((l) => l.textContent).join('');
+  return !((e.getAttribute('aria-label') || label || e.textContent || e.querySelector('img')?.alt || '')
+    .trim());
+}).map((e) => e.outerHTML.slice(0, 100))"""
+
+
+def test_with_keys_alone_and_for_a_screen_reader(page: Any) -> None:
+    """Every control has a name and is reached by Tab; tables say what their heads are; nothing is named twice."""
+    assert page.evaluate(NAMELESS) == []
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+    assert page.evaluate("[...document.querySelectorAll('thead th, tbody th')].every((e) => e.scope)")
+    levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map((e) => Number(e.tagName[1]))")
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    reached = set()
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    wanted = {"copy", "png", "view-search", "view-page", "view-kind", "view-width", "view-scale", "view-fixed",
+              "view-opacity", "view-smooth", "view-areas", "view-strip", "map"}  # fmt: skip
+    assert wanted <= reached
+    head = page.locator("#feature-table thead button").nth(1)
+    head.focus()
+    before = head.locator("xpath=..").get_attribute("aria-sort")
+    page.keyboard.press("Enter")
+    assert head.locator("xpath=..").get_attribute("aria-sort") not in (None, before)
+    told = page.locator("body").aria_snapshot()
+    for part in ('heading "Findings"', 'button "Copy text"', 'combobox "map of"', 'slider "smoothing"'):
+        assert part in told
+
+
+CONTRAST = """(names) => {
+  const box = document.createElement('i'), of = (name) => {
+    box.style.color = `var(${name})`; document.body.append(box);
+    return getComputedStyle(box).color.match(/[0-9.]+/g).slice(0, 3).map((v) => v / 255)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  };
+  const light = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return names.map(([a, b]) => {
+    const [x, y] = [light(of(a)), light(of(b))].sort((p, q) => q - p);
+    return (x + 0.05) / (y + 0.05);
+  });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_on_its_ground(page: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    pairs = [[ink, ground] for ink in ("--ink", "--muted", "--accent", "--warn") for ground in ("--paper", "--card")]
+    assert min(page.evaluate(CONTRAST, pairs)) >= 4.5
+
+
+def test_on_paper_nothing_is_cut_and_every_table_is_there(page: Any, folder: Path, tmp_path: Path) -> None:
+    """Fails if what is laid out when it is near is left out of a print, or a wide table runs off the sheet."""
+    page.set_viewport_size({"width": 720, "height": 1040})  # A4 within its margins
+    page.emulate_media(media="print")
+    beyond = page.evaluate(
+        "[...document.querySelectorAll('table, canvas, p, h2, img')]"
+        ".filter((e) => e.getBoundingClientRect().right > 721)"
+        ".map((e) => e.id || e.className || e.tagName)"
+    )
+    assert beyond == []
+    rows = page.locator("#feature-table tbody tr, #page-table tbody tr").evaluate_all(
+        "rows => rows.map((r) => r.checkVisibility({contentVisibilityAuto: true}))"
+    )
+    assert rows
+    assert all(rows)
+    assert page.locator("#view-controls").is_hidden()
+    assert page.locator("#map").is_visible()
+    page.pdf(path=str(tmp_path / "page.pdf"), format="A4", print_background=True)
+    sheets = len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "page.pdf").read_bytes()))
+    assert 2 <= sheets <= 12
+    page.emulate_media(media="screen")
 
 
 def large(sessions: int = 2500, pages: int = 200, each: int = 25) -> pa.Table:
