@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import heatgrid as hg
 from heatgrid.engine.findings import as_table
 from heatgrid.engine.finish_cells import SparseMap
 from heatgrid.outputs.grid import Grid
@@ -468,3 +469,21 @@ def test_a_browser_shows_it_without_complaint(tmp_path: Path, chromium: str, siz
     with Image.open(shot) as image:
         colors = image.convert("RGB").getcolors(1 << 24) or []
     assert len(colors) > 100
+
+
+def test_releases_are_marked_on_the_periods_that_they_lie_in(tmp_path: Path) -> None:
+    """By name, in the head of the column of their period and of no other; a hostile name is text."""
+    start = 1_756_684_800_000  # 1 Sep 2025
+    n = 40 * 21
+    table = pa.table({
+        "time": pa.array([start + i * 21 * 86_400_000 // n for i in range(n)], pa.timestamp("ms", "UTC")),
+        "session": [f"s{i // 4}" for i in range(n)], "page": ["/"] * n, "feature": [f"f{i % 3}" for i in range(n)],
+    })  # fmt: skip
+    plan = hg.Plan(maps=(), every="week", releases={"2.1": "2025-09-09", "<b>2.2": "2025-09-10T12:00"})
+    html = hg.run(table, plan).report(tmp_path / "r").read_text()
+    heads = re.findall(r"<th scope=\"col\"[^>]*title=\"([^\"]*)\"[^>]*>(.*?)</th>", html)
+    marked = [(title, shown) for title, shown in heads if "released in it" in title]
+    assert {title for title, _ in marked} == {"2025-W37; released in it: 2.1, &lt;b&gt;2.2"}
+    assert "\u25bc 2.1, &lt;b&gt;2.2" in marked[0][1]
+    assert any(title == "2025-W36" for title, _ in heads)
+    assert "<b>2.2" not in html

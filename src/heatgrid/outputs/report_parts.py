@@ -61,7 +61,7 @@ def matrix_section(matrix: Matrix, number: int) -> str:
     rows, columns = matrix.rows[:MOST_ROWS], matrix.columns[:MOST_COLUMNS]
     tall = any(len(name) > 7 for name in columns) and len(columns) > 6
     wrap = '<span class="tall">{}</span>' if tall else "{}"
-    heads = "".join(f'<th scope="col" title="{text(c, 500)}">{wrap.format(text(c, 22))}</th>' for c in columns)
+    heads = "".join(_period_head(matrix, c, wrap) for c in columns)
     total_head = '<th scope="col" class="sum">total</th>' if matrix.row_totals is not None else ""
     lines = []
     for r, name in enumerate(rows):
@@ -83,6 +83,17 @@ def matrix_section(matrix: Matrix, number: int) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(label)}">'
         f'<table class="matrix">{head}<tbody>{"".join(lines)}</tbody>{foot}</table></div></section>'
     )
+
+
+def _period_head(matrix: Matrix, column: str, wrap: str) -> str:
+    """The head of a column; the releases in its period are marked, and named for those who cannot point."""
+    released = [name for period, name in matrix.marks if period == column]
+    if not released:
+        return f'<th scope="col" title="{text(column, 500)}">{wrap.format(text(column, 22))}</th>'
+    names = ", ".join(released)
+    told = text(f"{column}; released in it: {names}", 500)
+    mark = f'<span class="mark">\u25bc {text(names, 14)}</span>'
+    return f'<th scope="col" class="released" title="{told}">{mark}{wrap.format(text(column, 22))}</th>'
 
 
 def _matrix_cell(matrix: Matrix, r: int, c: int, part: float) -> str:
