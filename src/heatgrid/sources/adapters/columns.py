@@ -18,6 +18,7 @@ from heatgrid.sources.records import Array, Paths, Records, lines_of
 from heatgrid.sources.times import Times
 
 _BETWEEN = "\x1f"
+_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$"
 
 
 class Values(Protocol):
@@ -100,6 +101,16 @@ def plain(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return text(column) if is_text(column.type) else column
+
+
+def numbers(column: pa.Array) -> pa.Array:
+    """float64 of numbers, or of texts that are some; what is none (``12px``) is null, and so no point."""
+    column = plain(column)
+    if not is_text(column.type):
+        return column.cast(pa.float64())
+    return pc.if_else(pc.match_substring_regex(column, _NUMBER), column, pa.scalar(None, column.type)).cast(
+        pa.float64()
+    )
 
 
 def times(column: pa.Array, unit: str | None = None) -> pa.Array:

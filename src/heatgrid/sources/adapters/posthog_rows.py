@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from heatgrid.sources.adapters.columns import decoded, faults, over_words, readable, times, words
+from heatgrid.sources.adapters.columns import decoded, faults, numbers, over_words, readable, times, words
 from heatgrid.sources.adapters.dom import Element, name_of
 from heatgrid.sources.adapters.posthog import NUMBERS, own_columns
 from heatgrid.sources.adapters.registry import Decoded
@@ -149,10 +149,7 @@ def heatmap_rows(batch: pa.RecordBatch, schema: pa.Schema, kinds: Mapping[str, s
     def number(name: str) -> pa.Array:
         if name not in batch.schema.names:
             return pa.nulls(n, pa.float64())
-        column = batch.column(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        return column.cast(pa.float64())
+        return numbers(batch.column(name))
 
     def told(name: str) -> pa.Array:
         return words(batch.column(name)) if name in batch.schema.names else pa.nulls(n, pa.string())

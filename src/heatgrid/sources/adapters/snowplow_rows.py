@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from heatgrid.sources.adapters.columns import filled, over_words, words
+from heatgrid.sources.adapters.columns import filled, numbers, over_words, words
 from heatgrid.sources.adapters.dom import shown
 from heatgrid.sources.adapters.registry import Decoded
 from heatgrid.sources.adapters.snowplow import PLACES, WIDTH
@@ -50,7 +50,7 @@ def of_lines(data: bytes, schema: pa.Schema) -> Decoded:
         data = b"\n".join(b"" if number in why else line for number, line in enumerate(lines, 1))
 
     def invalid(row: csv.InvalidRow) -> str:
-        if row.text.strip():
+        if row.text.strip(" \r\n"):
             why[row.number] = f"{row.actual_columns} fields, not {WIDTH}"
         return "skip"
 
@@ -62,7 +62,10 @@ def of_lines(data: bytes, schema: pa.Schema) -> Decoded:
     table = csv.read_csv(
         pa.py_buffer(data),
         csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
-        csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False, invalid_row_handler=invalid),
+        csv.ParseOptions(
+            delimiter="\t", quote_char=False, escape_char=False, invalid_row_handler=invalid,
+            ignore_empty_lines=False,  # or the numbers of lines after one would be too small
+        ),
         csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), include_columns=[f"{place}" for place in PLACES.values()],
             null_values=[""], strings_can_be_null=True, check_utf8=False,
@@ -82,12 +85,7 @@ def of_table(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     def number(name: str) -> pa.Array:
         if name not in batch.schema.names:
             return pa.nulls(n, pa.float64())
-        column = batch.column(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if is_text(column.type):
-            column = pc.replace_with_mask(text(column), pc.equal(text(column), ""), pa.scalar(None, text(column).type))
-        return column.cast(pa.float64())
+        return numbers(batch.column(name))
 
     event = pc.coalesce(words("event_name"), words("event"))
     event = pc.if_else(
