@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import heatgrid as hg
+from heatgrid.sources.adapters.registry import load
 from heatgrid.sources.adapters.snowplow import PLACES, WIDTH
 
 SCHEMA = "iglu:com.snowplowanalytics.snowplow"
@@ -101,6 +102,11 @@ def test_evidence_is_that_of_pings(tmp_path):
     assert hg.read(path).evidence.as_dict()["time_ms"] == 10_000
     told = hg.read(path, format="snowplow:ping=30").evidence
     assert (told.time_quality, told.time_ms, told.moves) == ("ping", 30_000, "none")
+
+
+def test_a_block_of_nothing_but_bad_lines_has_lost_them_all():
+    decoded = load("snowplow").records(b"\xff\t\n\n\xfe\n")
+    assert (decoded.rejected, decoded.bad) == (2, [(1, "not UTF-8"), (3, "not UTF-8")])
 
 
 def test_lines_of_another_width_and_of_no_text_are_rejected_with_their_place(tmp_path):

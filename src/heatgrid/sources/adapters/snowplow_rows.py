@@ -48,29 +48,29 @@ def of_lines(data: bytes, schema: pa.Schema) -> Decoded:
         lines = data.split(b"\n")
         why = {number: "not UTF-8" for number, line in enumerate(lines, 1) if not is_utf8(line)}
         data = b"\n".join(b"" if number in why else line for number, line in enumerate(lines, 1))
+    torn: dict[int, str] = {}
 
     def invalid(row: csv.InvalidRow) -> str:
         if row.text.strip(" \r\n"):
-            why[row.number] = f"{row.actual_columns} fields, not {WIDTH}"
+            torn[row.number] = f"{row.actual_columns} fields, not {WIDTH}"
         return "skip"
 
     names = [f"{place}" for place in range(WIDTH)]
     if not data.strip():
-        return Decoded(
-            of_table(pa.RecordBatch.from_pylist([], schema=pa.schema([(n, pa.string()) for n in PLACES])), schema)
-        )
+        nothing = pa.RecordBatch.from_pylist([], schema=pa.schema([(n, pa.string()) for n in PLACES]))
+        return Decoded(of_table(nothing, schema), len(why), sorted(why.items())[:BAD_LINES])
     table = csv.read_csv(
         pa.py_buffer(data),
         csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
-        csv.ParseOptions(
-            delimiter="\t", quote_char=False, escape_char=False, invalid_row_handler=invalid,
-            ignore_empty_lines=False,  # or the numbers of lines after one would be too small
-        ),
+        csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False, invalid_row_handler=invalid),
         csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), include_columns=[f"{place}" for place in PLACES.values()],
             null_values=[""], strings_can_be_null=True, check_utf8=False,
         ),
     ).rename_columns(list(PLACES)).combine_chunks()  # fmt: skip
+    if torn:  # Arrow does not count the lines that are empty
+        places = [number for number, line in enumerate(data.split(b"\n"), 1) if line.strip(b"\r")]
+        why |= {places[number - 1]: told for number, told in torn.items()}
     batch = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=table.schema)
     return Decoded(of_table(batch, schema), len(why), sorted(why.items())[:BAD_LINES])
 
