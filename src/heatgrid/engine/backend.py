@@ -45,11 +45,7 @@ def on_device(*data: object) -> bool:
 
 def choose(backend: str, *, what: str, size: int, least: int, there: bool) -> Choice:
     """size: items to be done; least: from how many a copy to the device is worth it; there: the input is on it."""
-    if backend not in BACKENDS:
-        raise UsageError(
-            "unknown backend", code="HG1411", where="backend", value=backend,
-            expected="one of " + ", ".join(BACKENDS), hint=nearest(str(backend), BACKENDS),
-        )  # fmt: skip
+    _check(backend)
     if backend == "cpu":
         return Choice(None, "asked for")
     if backend == "auto" and not there and size < least:  # first: to look for a GPU takes longer than a small map
@@ -67,14 +63,10 @@ def choose(backend: str, *, what: str, size: int, least: int, there: bool) -> Ch
 def for_plan(backend: str, plan: Plan) -> Choice:
     """The device of a run. The CPU: what has a GPU kernel is a function of its own (``ON_GPU``), no measure of a plan.
 
-    Errors: UsageError HG1130; DeviceError HG5001 (no GPU) or HG5006 (measures without a GPU kernel, which it names),
+    Errors: UsageError HG1411; DeviceError HG5001 (no GPU) or HG5006 (measures without a GPU kernel, which it names),
     where ``gpu`` is asked for.
     """
-    if backend not in BACKENDS:
-        raise UsageError(
-            "unknown backend", code="HG1130", where="backend", value=backend,
-            expected="one of " + ", ".join(BACKENDS), hint=nearest(str(backend), BACKENDS),
-        )  # fmt: skip
+    _check(backend)
     if backend == "cpu":
         return Choice(None, "asked for")
     without = ", ".join(measures(plan))
@@ -100,6 +92,14 @@ def measures(plan: Plan) -> list[str]:
         *(f"transitions of {of}" for of in plan.transitions), *(f"paths of {of}" for of in plan.paths),
         *(name for name, wanted in asked.items() if wanted),
     ] or ["events"]  # fmt: skip
+
+
+def _check(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise UsageError(
+            "unknown backend", code="HG1411", where="backend", value=backend,
+            expected="one of " + ", ".join(BACKENDS), hint=nearest(str(backend), BACKENDS),
+        )  # fmt: skip
 
 
 def few_points(choice: Choice, cells: int, points: int) -> Choice:
