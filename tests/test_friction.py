@@ -99,6 +99,7 @@ def fields_for(draw, data) -> dict:
     plan = {
         "maps": draw(st.sampled_from((("clicks",), ("clicks", "moves")))),
         "frame": draw(st.sampled_from(("page", "viewport"))),
+        "widths": draw(st.sampled_from(("bucket", "bucket", "scale"))),
         "by": ("device",) if "device" in data.columns and draw(st.booleans()) else (),
         "every": draw(st.sampled_from((None, "hour"))),
         "session_gap": draw(st.sampled_from((None, 3000, 1_800_000))),

@@ -133,10 +133,11 @@ def test_the_box_of_the_layout(feature: str, page: str, reference: int, left: in
 
 
 def test_a_box_without_an_inside_places_nothing() -> None:
-    sides = {"x": [5.0] * 3, "y": [5.0] * 3, "box_x": [0.0] * 3, "box_y": [0.0] * 3}
-    table = rows(session=["s"] * 3, feature=["b"] * 3, box_w=[10.0, -10.0, 10.0], box_h=[10.0, 10.0, 0.0], **sides)
+    sides = {"x": [5.0] * 4, "y": [5.0] * 4, "box_x": [0.0] * 4, "box_y": [0.0] * 4}
+    widths, heights = [10.0, -10.0, 10.0, float("inf")], [10.0, 10.0, 0.0, 10.0]
+    table = rows(session=["s"] * 4, feature=["b"] * 4, box_w=widths, box_h=heights, **sides)
     heat = hg.run(table, widths="element", areas=[Area("b", 0, 100, 0, 100)])
-    assert (heat.ledger.measures["clicks"].used, heat.ledger.measures["clicks"].invalid) == (1, 2)
+    assert (heat.ledger.measures["clicks"].used, heat.ledger.measures["clicks"].invalid) == (1, 3)
 
 
 def test_a_width_ends_with_its_session() -> None:
@@ -178,6 +179,20 @@ def test_rage_is_of_the_pixels_of_the_window() -> None:
     table = table.set_column(0, "time", pa.array([1_788_220_800_000 + k * 100 for k in range(3)], pa.timestamp("ms")))
     heat = hg.run(table, widths="scale", friction=("rage",))
     assert heat.friction["flagged"].to_pylist() == [1]
+    grid = heat.map("rage:posthog")
+    assert grid.meta["bucket"] == "1440+"
+    assert [(int(ix), int(iy)) for iy, ix in zip(*np.nonzero(grid.values), strict=True)] == [(50 * 1440 // 400 // 8, 0)]
+    # in the box on the layout, of a source of shares too; the rule still sees the px
+    sides = {"box_x": [0.0] * 3, "box_y": [0.0] * 3, "box_w": [100.0] * 3, "box_h": [10.0] * 3}
+    for name, values in sides.items():
+        table = table.append_column(name, pa.array(values))
+    shares = table.set_column(table.schema.get_field_index("x"), "x", pa.array([0.1, 0.3, 0.5]))
+    shares = shares.set_column(shares.schema.get_field_index("y"), "y", pa.array([0.5] * 3))
+    for events, frame in ((table, "page"), (shares, "element")):
+        heat = hg.run(events, widths="element", frame=frame, areas=[Area("f", 800, 1800, 80, 90)], friction=("rage",))
+        assert heat.friction["flagged"].to_pylist() == [1]
+        grid = heat.map("rage:posthog")
+        assert [(int(ix), int(iy)) for iy, ix in zip(*np.nonzero(grid.values), strict=True)] == [(1300 // 8, 85 // 8)]
 
 
 def test_the_command(tmp_path, capsys) -> None:

@@ -194,10 +194,12 @@ def cells(result, rule, by=(), every=False) -> dict:
     """{(page, bucket, fixed, segments, period): {(iy, ix): (flagged, sessions)}}."""
     hits = defaultdict(lambda: defaultdict(list))
     for event, weight in flags(result, rule)["flagged"]:
-        cell = None if event["point"] is None else cell_of(result["plan"], event["point"])
+        plan = result["plan"]
+        cell = None if event["map_point"] is None else cell_of(plan, event["map_point"])
         if cell is not None:
             segments = tuple(event["by"][name] for name in by)
-            key = (event["page_key"], bucket_of(view_width(event)), event["fixed"], segments)
+            bucket = bucket_of(view_width(event) if plan["widths"] == "bucket" else plan["reference"])
+            key = (event["page_key"], bucket, event["fixed"], segments)
             hits[*key, event["period"] if every else None][cell].append((weight, event["session"]))
     return {
         key: {cell: (sum(w for w, _ in found), len({s for _, s in found})) for cell, found in cells.items()}

@@ -16,11 +16,13 @@ from heatgrid.cpu import sets
 from heatgrid.cpu.jit import fused, tight
 from heatgrid.cpu.slots import millis
 
-(F_MS, F_X, F_Y, F_SLOT, F_RUN, F_VIEW, F_PLACE, F_PAGE, F_FEATURE, F_WEIGHT, F_BUCKET, F_FIXED, F_WIDTH, F_ROLE,
- F_FLAGS) = range(15)  # fmt: skip
+(F_MS, F_X, F_Y, F_SLOT, F_RUN, F_VIEW, F_PLACE, F_PAGE, F_FEATURE, F_WEIGHT, F_BUCKET, F_WIDTH, F_DRAWN_X, F_DRAWN_Y,
+ F_ROLE, F_FLAGS) = range(16)  # fmt: skip
 F_NEXT, F_MARK = F_ROLE, F_FLAGS
 RECORD = 16
-"""x and y are the bits of their floats; place -1 in ``out``: a mark that a view told its width, or ended without."""
+"""x and y are the bits of their floats, as the window has them for the rules and as maps draw them; place -1 in
+``out``: a mark that a view told its width, or ended without. A width has FIXED added where the target is fixed."""
+FIXED = 1 << 40
 CLICK, MOVE, OWN = 0, 1, 2
 """Bits of a role: a click, a pointer move, and from OWN on one for each rule: a row of its kinds."""
 HEAD, TAIL, COUNT, STATE = range(4)
@@ -50,8 +52,8 @@ def select(order: Any, ready: Any, slot: Any, kind: Any, flags: Any, role_of_kin
 @tight
 def gather(
     rows: Any, n: Any, time: Any, ms_mul: Any, ms_div: Any, slot: Any, run: Any, view: Any, flags: Any, kind: Any,
-    page: Any, feature: Any, x: Any, y: Any, bucket: Any, fixed: Any, width: Any, weight: Any, pointer: Any,
-    touch_code: Any, place: Any, role_of_kind: Any, keep: Any, out: Any,
+    page: Any, feature: Any, x: Any, y: Any, drawn_x: Any, drawn_y: Any, bucket: Any, fixed: Any, width: Any,
+    weight: Any, pointer: Any, touch_code: Any, place: Any, role_of_kind: Any, keep: Any, out: Any,
 ) -> None:  # fmt: skip
     """Records of the selected rows. Columns of length 0 are absent; place is by selected row, all others by row.
     keep : the flags that a rule or its maps ask for.
@@ -72,10 +74,11 @@ def gather(
         out[k, F_FEATURE] = feature[i] if feature.shape[0] else -1
         out[k, F_WEIGHT] = weight[i] if weight.shape[0] else 1
         out[k, F_BUCKET] = bucket[i] if bucket.shape[0] else UNKNOWN
-        out[k, F_FIXED] = fixed[i] if fixed.shape[0] else 0
-        out[k, F_WIDTH] = 0
+        out[k, F_DRAWN_X] = drawn_x[i] if drawn_x.shape[0] else nan
+        out[k, F_DRAWN_Y] = drawn_y[i] if drawn_y.shape[0] else nan
+        out[k, F_WIDTH] = FIXED if fixed.shape[0] and fixed[i] else 0
         if width.shape[0] and 0.0 < width[i] < 100_000.0:
-            out[k, F_WIDTH] = np.int64(width[i])
+            out[k, F_WIDTH] += np.int64(width[i])
         role = role_of_kind[np.uint64(kind[i])]
         if pointer.shape[0] and pointer[i] == touch_code:
             role &= ~np.int64(1 << MOVE)

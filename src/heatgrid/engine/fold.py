@@ -226,7 +226,9 @@ class Fold:
         return np.array([drawn.get(name, -1) for name in self.encoder.kinds.names], np.int32)
 
     def _pointed(self, layers: Array) -> Array:
-        """The same, with the clicks of first, last and goal maps, where clicks themselves are not drawn."""
+        """The same, with all that maps of other layers may show: clicks, and whatever a friction rule flags."""
+        if self.frictions:
+            return np.zeros_like(layers)
         if self.picked:
             layers = layers.copy()
             layers[self.encoder.kinds.find("click")] = 0
@@ -295,7 +297,7 @@ class Fold:
             some.tell(some.measure.fold, drawn, order, ready)
         for friction in self._friction_crew:
             roles = friction.measure.role_of_kind(self.encoder.kinds.names)
-            friction.tell(friction.measure.fold, block, order, ready, roles, self.encoder.features.find(NONE))
+            friction.tell(friction.measure.fold, block, drawn, order, ready, roles, self.encoder.features.find(NONE))
         for journey in self._journey_crew:
             journey.tell(journey.measure.fold, block, order, ready)
         for watching in self._watch_crew:

@@ -52,7 +52,7 @@ class Relaid:
 
     @staticmethod
     def wanted(plan: Plan) -> bool:
-        return plan.frame == "element" or (bool(plan.maps) and plan.widths != "bucket")
+        return plan.frame == "element" or (bool(plan.maps or plan.rules) and plan.widths != "bucket")
 
     # ---- as what closes with its sessions
 
@@ -125,7 +125,8 @@ class Relaid:
             share = (self._shares if self._in_boxes else c)[point][rows]
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if not self._in_boxes:
-                    share = np.where(c[size][rows] > 0, (share - c[low][rows]) / c[size][rows], np.nan)
+                    inside = (c[size][rows] > 0) & (c[size][rows] < np.inf)
+                    share = np.where(inside, (share - c[low][rows]) / c[size][rows], np.nan)
                 out[axis, rows] = np.where(at < 0, np.nan, box[:, 2 * axis] + share * box[:, 2 * axis + 1])
         return out[0], out[1]
 

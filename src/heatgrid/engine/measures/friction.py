@@ -231,8 +231,11 @@ class Friction:
             for maps in rule.maps:
                 maps.resize(slots, runs, views)
 
-    def fold(self, block: Block, order: Array, ready: int, role_of_kind: Array, none_feature: int) -> None:
-        c = block.columns
+    def fold(
+        self, block: Block, drawn: Block, order: Array, ready: int, role_of_kind: Array, none_feature: int
+    ) -> None:
+        """drawn : the same rows as maps are to see them."""
+        c, d = block.columns, drawn.columns
         if len(self._rows) < ready + 1:
             self._rows = np.empty(ready * 5 // 4 + 1, np.int64)
         n = int(friction.select(order, ready, c["slot"], c["kind"], c["flags"], role_of_kind, self._mask, self._rows))
@@ -248,8 +251,9 @@ class Friction:
         self._named_views = len(c["view"]) > 0
         friction.gather(
             rows, n, c["time"], *self._ms, c["slot"], c["run"], c["view_row"], c["flags"], c["kind"], c["page"],
-            c["feature"], c["x"].view(np.int64), c["y"].view(np.int64), c["bucket"], c["fixed"], c["width"],
-            c["weight"], c["pointer"], self._touch, place, role_of_kind, self._mask | friction.NEW_VIEW, self._records,
+            c["feature"], c["x"].view(np.int64), c["y"].view(np.int64), d["x"].view(np.int64), d["y"].view(np.int64),
+            d["bucket"], c["fixed"], d["width"], c["weight"], c["pointer"], self._touch, place, role_of_kind,
+            self._mask | friction.NEW_VIEW, self._records,
         )  # fmt: skip
         groups = self.places.sizes
         for rule in self.rules:
@@ -300,7 +304,7 @@ class Friction:
         values: dict[str, Array] = {
             "slot": out[:, friction.F_SLOT], "run": out[:, friction.F_RUN], "page": parts[:, 0],
             "weight": out[:, friction.F_WEIGHT], "bucket": out[:, friction.F_BUCKET],
-            "fixed": out[:, friction.F_FIXED], "width": out[:, friction.F_WIDTH],
+            "fixed": out[:, friction.F_WIDTH] // friction.FIXED, "width": out[:, friction.F_WIDTH] % friction.FIXED,
             "flags": np.where(told, out[:, friction.F_FLAGS] & friction.TELLS, 0),
             "kind": np.where(told, TOLD, FLAGGED_ROW),
             **{name: parts[:, 2 + i] for i, name in enumerate(self.places.extras)},
@@ -308,7 +312,7 @@ class Friction:
         if self._named_views:
             values["view_row"] = out[:, friction.F_VIEW]
         columns = {name: values[name].astype(kind) if name in values else absent(name) for name, kind in DTYPES.items()}
-        for name, field in (("x", friction.F_X), ("y", friction.F_Y)):
+        for name, field in (("x", friction.F_DRAWN_X), ("y", friction.F_DRAWN_Y)):
             columns[name] = np.ascontiguousarray(out[:, field]).view(np.float64)
         nothing = np.zeros(1, np.int64)
         return Block(n, 0, columns, np.ones(n, np.uint8), np.zeros(n, np.int32), nothing, nothing)
