@@ -195,6 +195,15 @@ def test_rage_is_of_the_pixels_of_the_window() -> None:
         assert [(int(ix), int(iy)) for iy, ix in zip(*np.nonzero(grid.values), strict=True)] == [(1300 // 8, 85 // 8)]
 
 
+def test_rows_that_only_a_rule_draws() -> None:
+    """The source's own flags are no clicks, and lie in their boxes all the same."""
+    sides = {"box_x": [0.0], "box_y": [0.0], "box_w": [100.0], "box_h": [10.0]}
+    table = rows(session=["a"], x=[50.0], y=[5.0], feature=["f"], **sides)
+    table = table.set_column(table.schema.get_field_index("kind"), "kind", pa.array(["rageclick"]))
+    heat = hg.run(table, widths="element", areas=[Area("f", 800, 1800, 80, 90)], friction=("rage:source",))
+    assert np.argwhere(heat.map("rage:source").values).tolist() == [[85 // 8, 1300 // 8]]
+
+
 def test_the_command(tmp_path, capsys) -> None:
     pq.write_table(
         rows(session=["a", "b"], page=["/"] * 2, x=[360.0, 180.0], y=[5.0] * 2, viewport_w=[720, 360]),
