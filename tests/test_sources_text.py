@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from heatgrid.sources import open_events, streams
 from heatgrid.sources.events import Events
+from heatgrid.sources.layouts import is_utf8
 from heatgrid.sources.stdin import open_stdin
 from heatgrid.sources.streams import Unpacked, blocks
 from heatgrid.words.errors import InputError
@@ -354,3 +355,12 @@ def test_real_text_files(data_dir: Path) -> None:
         column = names.index("event")
         expected = [line.rstrip("\n").split(",")[column] for line in file]
     assert [row["feature"] for row in rows_of(found)] == expected
+
+
+def test_much_text_is_looked_at_as_little_is() -> None:
+    """Above 64 KiB Arrow says what is UTF-8: as Python does, halves of surrogates and long forms of short ones too."""
+    plain = "öffne ".encode() * 20_000
+    bad = [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe2\x82", b"\xf4\x90\x80\x80", b"\x80"]
+    for one in [b"", "€".encode(), "\U0001f600".encode(), *bad]:
+        for whole in (plain + one + plain, one + plain, plain + one):
+            assert is_utf8(whole) == (one not in bad) == is_utf8(b"ab" + one + b"ab")

@@ -67,6 +67,18 @@ def member(lines: Any, t: Any, word: Any) -> Any:
 
 
 @tight
+def entries(lines: Any, t: Any, found: Any) -> Any:
+    """The lines of what the array at line t holds: int32 in found; how many there are."""
+    n = 0
+    child = np.int64(t) + 1
+    while child < lines[t, 3] and n < found.shape[0]:
+        found[n] = child
+        n += 1
+        child = np.int64(lines[child, 3])
+    return n
+
+
+@tight
 def members(lines: Any, t: Any, found: Any) -> Any:
     """The members of the object at line t: int32 (n, 2) of (word, line) in found; how many of them there are."""
     n = 0

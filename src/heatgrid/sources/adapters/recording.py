@@ -121,16 +121,11 @@ class Reader:
         if top is None:
             top = 0
         lines = tape.lines
-        events = []
-        t = top + 1
         if int(lines[top, 0]) & 0xFF == leaves.OBJECT:
-            events.append(top)
+            found = np.array([top], np.int32)
         else:
-            last = int(lines[top, 3])
-            while t < last:
-                events.append(t)
-                t = int(lines[t, 3])
-        found = np.array(events, np.int32)
+            found = np.empty(tape.used, np.int32)
+            found = found[: int(walk.entries(lines, top, found))]
         return self._checked(tape, data, found, lines[found, 1].astype(np.int64), lines[found, 2].astype(np.int64))
 
     def _inside(self, tape: Tape, top: int) -> int | None:
@@ -159,10 +154,9 @@ class Reader:
             for at in range(len(events)):
                 if not is_utf8(data[int(starts[at]) : int(stops[at])]):
                     why[at] = "not UTF-8"
-        for at in np.flatnonzero(events >= 0).tolist():
-            kind = int(tape.lines[events[at], 0]) & 0xFF
-            if kind in (leaves.STRING, leaves.ESCAPED):
-                raise ValueError("its events are packed texts; unpack them with rrweb's unpack()")
+        kinds = tape.lines[events[events >= 0], 0] & 0xFF
+        if ((kinds == leaves.STRING) | (kinds == leaves.ESCAPED)).any():
+            raise ValueError("its events are packed texts; unpack them with rrweb's unpack()")
         for at in sorted(why):
             events[at] = -1
             rejected += 1
