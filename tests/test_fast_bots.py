@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 import heatgrid as hg
 from heatgrid.demo.generate import write
+from heatgrid.engine.measures.pace import Pace
 from heatgrid.words.leave_out import FAST_BOTS
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -139,6 +141,23 @@ def test_an_id_that_was_a_bot_once_is_one_after_the_gap() -> None:
         ["user" if name == "session" else name for name in data.column_names]
     )
     assert hg.run(users, hg.Plan(maps=("clicks",))).features["feature"].to_pylist() == ["a person"]
+
+
+def test_who_takes_the_slot_of_a_bot_is_none() -> None:
+    """Fails if what is known of a session is left in its slot when it ends."""
+    pace = Pace((1, 1), 0)
+    pace.resize(2, 2, 0)
+    order = np.arange(1001, dtype=np.int32)
+
+    def fold(times: list[int]) -> None:
+        n = len(times)
+        columns = {"time": np.array(times, np.int64), "slot": np.zeros(n, np.int32)}
+        pace.fold(SimpleNamespace(columns=columns), order, n)  # type: ignore[arg-type]
+        pace.close(np.array([0]), np.array([[len(times), 7]]))
+
+    fold([START + i for i in range(1001)])
+    fold([START + MINUTE * i for i in range(30)])
+    assert pace.found().tolist() == [[1001, 7]]
 
 
 def test_a_bot_of_30_percent_of_the_events_leaves_the_headline_as_it_was(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def state(heat: hg.Heat, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_two_parts_of_a_slide_have_one_scale_and_blocks_of_one_size(tmp_path: Path) -> None:
     """Fails if each part takes its own largest count, or its own block."""
     small, large = np.zeros((40, 40), np.int64), np.zeros((400, 160), np.int64)
-    small[3, 5], large[200, 100] = 10, 1000
+    small[3, 5], large[399, 159] = 10, 1000
     drawn = slides._plots(
         [grid(small), grid(large)], (860, 700), {"scale": "linear", "vmax": None, "smooth": None, "sigma": None}
     )  # fmt: skip

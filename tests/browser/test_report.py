@@ -231,6 +231,10 @@ def test_ticks_of_counts_are_whole_and_stand_where_their_colour_is(page: Any) ->
     ticks = [int(tick) for tick in page.locator("#map-ticks span").all_text_contents()]
     places = page.locator("#map-ticks span").evaluate_all("ticks => ticks.map((t) => parseFloat(t.style.left))")
     assert [round(100 * tick / ticks[-1], 3) for tick in ticks] == [round(place, 3) for place in places]
+    for top in (1, 2, 3, 7):
+        for scale in ("log", "linear"):
+            marks = page.evaluate(f"ticksOf('{scale}', scaleOf('{scale}', [], {top}), {top}, 1)")
+            assert [value for _, value in marks] == sorted({round(value) for _, value in marks}), "no half click"
     page.fill("#view-smooth", "40")
     unit = page.text_content("#map-unit")
     side = re.search(r"for each ([\d,]+) x", unit)
@@ -454,3 +458,10 @@ def test_200_pages_and_5000_features_open_in_2_seconds(
     record_property("seconds", took)
     print(f"{index.stat().st_size / 1e6:.1f} MB, opened in {', '.join(f'{s:.2f}' for s in took)} s")
     assert min(took) < 2.0
+    page = browser.new_page(viewport={"width": 720, "height": 1040})
+    page.goto(index.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    page.emulate_media(media="print")
+    rights = page.locator("table").evaluate_all("tables => tables.map((t) => t.getBoundingClientRect().right)")
+    assert max(rights) <= 721, "also a matrix of 20 columns stays on the sheet"
+    page.close()
