@@ -364,3 +364,10 @@ def test_much_text_is_looked_at_as_little_is() -> None:
     for one in [b"", "€".encode(), "\U0001f600".encode(), *bad]:
         for whole in (plain + one + plain, one + plain, plain + one):
             assert is_utf8(whole) == (one not in bad) == is_utf8(b"ab" + one + b"ab")
+
+
+def test_rows_behind_many_empty_lines_of_a_csv_are_read(tmp_path: Path) -> None:
+    """Fails if a block that begins with empty lines is taken for one of nothing else."""
+    path = tmp_path / "events.csv"
+    path.write_text(HEADER + "\n" * 200 + csv_of(3).removeprefix(HEADER))
+    assert len(rows_of(chunks(open_events(str(path))))) == 3
