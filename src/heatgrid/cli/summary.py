@@ -95,7 +95,7 @@ def telling(heat: Heat) -> list[str]:
 
     out = [sentence(row) for row in heat.findings.slice(0, FINDINGS).to_pylist()]
     note = (heat.findings.schema.metadata or {}).get(b"note")
-    out += [note.decode()] if note else []
+    out += [f"findings: {note.decode()}"] if note else []
     if len(out) < FINDINGS and "features" in heat.plan.tables:
         features = _named(heat.features, "feature")
         most = max(features, key=lambda row: (row.get("dwell_ms") or 0, row["feature"]), default=None)
