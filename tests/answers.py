@@ -70,13 +70,15 @@ def of_oracle(data, fields) -> dict:
     return {"ledger": ledger, "summary": summary, "tables": tables, "maps": maps, "layers": layers}
 
 
+UNCOUNTED = {
+    "lane", "seconds", "notes", "refused", "frame", "events", "reading", "releases", "backend", "backend_reason",
+}  # fmt: skip
+"""Of a summary: how the run went."""
+
+
 def of_heat(heat) -> dict:
     plan = {name: getattr(heat.plan, name) for name in ("by", "every", "tables", "maps")}
-    summary = {
-        k: v
-        for k, v in heat.summary.items()
-        if k not in ("lane", "seconds", "notes", "refused", "frame", "events", "reading", "releases")
-    }
+    summary = {k: v for k, v in heat.summary.items() if k not in UNCOUNTED}
     summary["rows"] = heat.summary["events"]
     tables, maps = {}, {}
     for by, every in groupings(plan):

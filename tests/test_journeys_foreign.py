@@ -35,7 +35,7 @@ def dump(tmp_path_factory):
 
 @pytest.mark.parametrize("order", ["auto", "any"])
 def test_duckdb_counts_the_same_transitions(dump, order):
-    heat = hg.run(str(dump / "events.parquet"), order=order, maps=(), transitions=("pages",))
+    heat = hg.run(str(dump / "events.parquet"), order=order, maps=(), transitions=("pages",), keep_bots=True)
     has = set(pq.read_schema(dump / "rows.parquet").names)
     with duckdb.connect(config={"threads": 2}) as db:
         found = db.execute(sql.transitions(f"read_parquet('{dump / 'rows.parquet'}')", has)).fetchall()
@@ -74,7 +74,10 @@ def test_clickhouse_sees_the_same_funnel_in_the_demo_dump(dump, strict, window_m
             toUInt64(toUnixTimestamp64Milli(toDateTime64(time, 3))), {conditions}) AS level
           FROM file('{dump / "rows.parquet"}', Parquet) GROUP BY session) GROUP BY level""")
     reached = [sum(n for level, n in levels if level >= k) for k in (1, 2, 3, 4)]
-    heat = hg.run(str(dump / "events.parquet"), maps=(), funnel=steps, funnel_window_ms=window_ms, strict=strict)
+    heat = hg.run(
+        str(dump / "events.parquet"), maps=(), funnel=steps, funnel_window_ms=window_ms, strict=strict,
+        keep_bots=True,
+    )  # fmt: skip
     assert heat.funnel["sessions"].to_pylist() == reached
     assert sum(n for _, n in levels) == heat.summary["sessions"]
     assert reached[0] > 1000

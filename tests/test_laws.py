@@ -122,6 +122,8 @@ def test_shifted_points_give_a_shifted_grid(case, right, down):
 def test_a_count_weighs_like_as_many_rows(case, times):
     data, plan = case
     assume("event_id" not in data.columns and "view" not in data.columns and plan.get("dedupe") is None)
+    # of many clicks that are the goal all but the last come before it
+    plan = plan | {"maps": tuple(name for name in plan["maps"] if name != "goal_clicks")}
     columns = tuple(dict.fromkeys((*data.columns, "count")))
     rows = [dict(row, count=None) for row in data.files[0]]
     heavy = [i for i, row in enumerate(rows) if row.get("kind") not in (None, "pageview", "$pageview")]

@@ -140,13 +140,15 @@ def test_a_shortened_url_has_the_page_of_the_url(texts: list[str], kind: pa.Data
 def test_more_urls_than_are_remembered_are_shortened_by_the_leaf() -> None:
     n = 150_000
     urls = [f"https://h{i % 2}.example/p/{i}/{'ab'[i % 2]}?t={i}" for i in range(n)]
-    heat = hg.run(rows(urls))
+    heat = hg.run(rows(urls), keep_bots=True)
     assert pages(heat) == {"/p/:id/a": n // 2, "/p/:id/b": n // 2}
     notes = heat.summary["notes"]
     assert [note for note in notes if note.startswith("more than 65,536 URLs are 2 pages: /p/:id/")]
     table = pa.table(rows(urls, page=pa.array(urls).dictionary_encode())).drop_columns(["$current_url"])
-    assert pages(hg.run(table)) == pages(heat)
-    stepped = hg.run(pa.Table.from_batches(table.to_batches(max_chunksize=999)), url_params=["t"], maps=())
+    assert pages(hg.run(table, keep_bots=True)) == pages(heat)
+    stepped = hg.run(
+        pa.Table.from_batches(table.to_batches(max_chunksize=999)), url_params=["t"], maps=(), keep_bots=True
+    )
     assert stepped.pages.num_rows == 100_001, "with a parameter each is its own page, up to the cap"
     assert shortened(pa.array(["/a", None])) is None
 
