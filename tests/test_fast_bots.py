@@ -218,3 +218,22 @@ def test_once_one_is_met_the_first_reading_only_looks_for_others(monkeypatch: py
     assert heat.ledger.left_out == {FAST_BOTS: len(early) + len(last)}
     blocks = -(-len(rows) // 200)
     assert blocks <= len(folds) < blocks + 10
+
+
+def test_a_recorder_of_every_move_is_told_why_nothing_is_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Fails if a person's dense recording is gone without a word that says how to keep it."""
+    from heatgrid.cli import main
+
+    n = 2000
+    path = tmp_path / "moves.parquet"
+    pq.write_table(pa.table({
+        "time": pa.array(START + 16 * np.arange(n), pa.timestamp("ms", "UTC")), "session": ["me"] * n,
+        "page": ["/"] * n, "kind": ["move"] * n, "x": np.arange(n) % 700.0, "y": np.arange(n) % 500.0,
+    }), path)  # fmt: skip
+    heat = hg.run(path)
+    assert any(note.startswith("most rows are theirs") for note in heat.notes)
+    assert main(["map", str(path), "--layer", "moves", "-o", str(tmp_path / "m.png"), "-q"]) == 3
+    assert "left out: 2,000 fast or tireless bot (--keep-bots)" in capfd.readouterr().err
+    assert main(["map", str(path), "--layer", "moves", "-o", str(tmp_path / "m.png"), "-q", "--keep-bots"]) == 0

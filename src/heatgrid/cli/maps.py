@@ -193,9 +193,11 @@ def busiest(heat: Heat, layer: str) -> str:
             events[row["page"]] = events.get(row["page"], 0) + row["events"]
     if not events:
         kinds = heat.summary.get("kinds") or {}
+        out = ", ".join(f"{count:,} {reason}" for reason, count in heat.ledger.left_out.items())
         raise InputError(
             f"there is no map of {layer}: no row of this kind has a point", code="HG2020", where="--layer",
             value=layer, expected="rows with x and y",
-            hint="kinds seen: " + (", ".join(f"{kind} {count:,}" for kind, count in kinds.items()) or "none"),
+            hint="kinds seen: " + (", ".join(f"{kind} {count:,}" for kind, count in kinds.items()) or "none")
+            + (f"; left out: {out} (--keep-bots)" if out and not kinds else ""),
         )  # fmt: skip
     return max(events, key=lambda page: (events[page], page))

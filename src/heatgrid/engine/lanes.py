@@ -36,6 +36,7 @@ from heatgrid.engine.workers import BLOCKS, Workers
 from heatgrid.states.state import State
 from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
 from heatgrid.words.events import CANONICAL, Chunk, Place, Source
+from heatgrid.words.leave_out import FAST_BOTS
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.plan import Plan
 from heatgrid.words.sizes import shown_size
@@ -139,6 +140,8 @@ def run_plan(
             assert answer is not None
             state, lane, notes = answer
             notes += [said] if said else []
+            if 2 * state.ledger.left_out.get(FAST_BOTS, 0) > state.ledger.read:
+                notes.append("most rows are theirs: where each move of the pointer is a row, people are as fast")
         finally:
             run.stop_reading()
     notes[:0] = [*told, *run.grouped(), *fitted]
