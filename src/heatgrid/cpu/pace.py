@@ -14,6 +14,7 @@ MINUTE = 60_000
 END, COUNT, SINCE, LAST = (np.uint64(i) for i in range(4))
 """The end of the minute that the session is in, its rows in it; when its stretch without a gap began, its last row."""
 FIELDS = 4
+NEW = -(2**63)
 AHEAD = np.uint64(12)
 FLAGGED = -(2**62)
 """A count of that: the session is a bot, and stays one."""
@@ -22,9 +23,10 @@ FLAGGED = -(2**62)
 @tight
 def fold(
     order: Any, ready: Any, time: Any, slot: Any, ms_mul: Any, ms_div: Any, gap: Any, most: Any, longest: Any,
-    state: Any,
+    state: Any, firsts: Any,
 ) -> Any:  # fmt: skip
-    """Rows order[:ready]; state: FIELDS for each slot, zeros for a new session. A session of more than `most` rows in
+    """Rows order[:ready]; state: FIELDS for each slot, NEW and zeros for a new session; firsts[slot]: the ms of its
+    first row. A session of more than `most` rows in
     a minute of the clock, or of more than `longest` ms without a step of `gap`, is flagged. Returns how many are now
     that were not."""
     last = np.uint64(ready)
@@ -44,6 +46,8 @@ def fold(
         if state[at + COUNT] < 0:
             continue
         if ms >= state[at + END]:
+            if state[at + END] == NEW:
+                firsts[np.uint64(slot[i])] = ms
             state[at + END] = ms - ms % MINUTE + MINUTE
             state[at + COUNT] = 0
         state[at + COUNT] += 1

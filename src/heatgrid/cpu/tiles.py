@@ -29,6 +29,8 @@ KEY = 1 << 62
 DONE, NO_POOL, NO_TILE, NO_WAITING = range(4)
 EVENTS, SESSIONS, WIDEST = range(3)
 STATS = 3
+WIDTHS, WIDTH_SHIFT = 4, 46
+"""Windows kept of a map, the widest first, each with how many rows had it: width << shift | rows."""
 W_BASE, W_CELL, W_WEIGHT, W_NEXT = range(4)
 BATCH = 4096
 """Rows whose tiles are looked up before they are counted, so that their lines can be asked for."""
@@ -112,13 +114,32 @@ def rebuild(table: Any, keys: Any, count: Any) -> None:
         table[h] = n
 
 
+@fused
+def _keep_width(widths: Any, m: Any, w: Any) -> None:
+    """So that rows can be taken out of a maximum: it is known as long as some row of a width that is kept is left."""
+    k = np.uint64(0)
+    while k < np.uint64(WIDTHS) and widths[m, k] >> WIDTH_SHIFT > w:
+        k += np.uint64(1)
+    if k == np.uint64(WIDTHS):
+        return
+    if widths[m, k] >> WIDTH_SHIFT == w:
+        widths[m, k] += 1
+        return
+    last = np.uint64(WIDTHS - 1)
+    while last > k:
+        widths[m, last] = widths[m, last - np.uint64(1)]
+        last -= np.uint64(1)
+    widths[m, k] = (w << WIDTH_SHIFT) | 1
+
+
 @tight
 def locate(
     start: Any, stop: Any, rows: Any, cells: Any, kind: Any, layer_of_kind: Any, base: Any, bucket: Any, fixed: Any,
-    own_width: Any, has_views: Any, n_tx: Any, table: Any, keys: Any, used: Any, stats: Any, maps: Any, tiles: Any,
+    own_width: Any, has_views: Any, n_tx: Any, table: Any, keys: Any, used: Any, stats: Any, widths: Any, maps: Any,
+    tiles: Any,
 ) -> Any:  # fmt: skip
     """Map and tile of selected rows [start, stop); a row that waits for its width has tile -1 and the map without
-    bucket. Returns the position where the tiles ran out, or stop."""
+    bucket. widths : of length 0 where they are not kept. Returns the position where the tiles ran out, or stop."""
     for n in range(np.uint64(start), np.uint64(stop)):
         i = np.uint64(rows[n])
         tiles[n] = -1
@@ -144,6 +165,8 @@ def locate(
         tiles[n] = row
         if own_width.shape[0] and 0.0 < own_width[i] < 100_000.0:
             stats[np.uint64(m), WIDEST] = max(stats[np.uint64(m), WIDEST], np.int64(own_width[i]))
+            if widths.shape[0]:
+                _keep_width(widths, np.uint64(m), np.int64(own_width[i]))
     return np.int64(stop)
 
 
@@ -267,8 +290,8 @@ def fold(
 def place_and_fold(
     start: Any, located: Any, stop: Any, rows: Any, cells: Any, kind: Any, layer_of_kind: Any, base: Any, fixed: Any,
     own_width: Any, maps: Any, tiles: Any, slot: Any, run: Any, view: Any, flags: Any, bucket: Any, weight: Any,
-    nx: Any, n_tx: Any, want_sessions: Any, waiting_head: Any, waiting: Any, waiting_free: Any, table: Any, keys: Any,
-    used: Any, counts: Any, stats: Any, heads: Any, pool: Any, pool_state: Any,
+    nx: Any, n_tx: Any, widths: Any, want_sessions: Any, waiting_head: Any, waiting: Any, waiting_free: Any,
+    table: Any, keys: Any, used: Any, counts: Any, stats: Any, heads: Any, pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
     """Selected rows [start, stop), of which [start, located) have their tiles, BATCH after BATCH.
 
@@ -281,7 +304,7 @@ def place_and_fold(
         if placed == at:
             placed = locate(
                 at, min(np.int64(stop), at + BATCH), rows, cells, kind, layer_of_kind, base, bucket, fixed, own_width,
-                run.shape[0] != 0, n_tx, table, keys, used, stats, maps, tiles,
+                run.shape[0] != 0, n_tx, table, keys, used, stats, widths, maps, tiles,
             )  # fmt: skip
             if placed == at:
                 return at, placed, NO_TILE

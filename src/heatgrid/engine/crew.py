@@ -22,7 +22,6 @@ class Crew:
         self._workers = workers
         self._lanes: list[Lane] = []
         self._given: deque[list[Task[None]]] = deque([[]])
-        self._only: list[Lane] | None = None
 
     def hire(self, measure: M) -> Member[M]:
         """A measure's own place in the crew."""
@@ -33,13 +32,7 @@ class Crew:
         self._lanes.append(self._workers.lane(kind))
         return self._lanes[-1]
 
-    def only(self, members: list[Member[Any]]) -> None:
-        """From now on the others are told nothing: what they have counted is for nobody."""
-        self._only = [member.lane for member in members]
-
     def tell(self, lane: Lane, work: Callable[..., None], *args: Any) -> None:
-        if self._only is not None and lane not in self._only:
-            return
         task = lane.give(partial(work, *args))
         if self._workers.alone:
             task.result()  # it is done, and its error is for the block that brought it

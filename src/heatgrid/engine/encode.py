@@ -22,7 +22,9 @@ from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
 from heatgrid.engine.pairs import Pairs
 from heatgrid.engine.periods import Periods, Releases
 from heatgrid.engine.steps import codes_of_steps
+from heatgrid.engine.traces import Traces
 from heatgrid.engine.urls import shortened
+from heatgrid.states.subtract import holds
 from heatgrid.words.errors import InputError, LimitError, nearest
 from heatgrid.words.events import NONE, Chunk, kind_of
 from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, FAST_BOTS, USERS, is_bot, is_true, matcher
@@ -167,6 +169,7 @@ class Encoder:
         self._total = 0.0
         self.bots = np.zeros((0, 2), np.int64)
         """Ids of sessions that a run before has found to be bots by their pace."""
+        self.traces: Traces | None = None
 
     def encode(self, chunk: Chunk, lead: int) -> Block:
         """The block's arrays are used again: for the AHEAD + BEHIND + 1st block after it.
@@ -186,7 +189,9 @@ class Encoder:
         ok = np.ones(n, np.uint8)
         get = {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
         self._time(get["time"], fresh("time"), ok)
-        index, lo, hi = self._session(get, n)
+        index, lo, hi = self.sessions_of(get, n, self._ids)
+        if self.traces is not None:
+            self.traces.note(chunk, index, lo, hi)
         if self.has_sessions:
             self.ledger.reject("session", int(columns.check_index(index, ok)))
         self._leave_out(get, ok)
@@ -269,31 +274,29 @@ class Encoder:
 
     def _leave_out_fast(self, index: Array, lo: Array, hi: Array, ok: npt.NDArray[np.uint8]) -> None:
         """The same of the rows of bots by their pace; lo, hi: the ids of the block, index: the one of each row."""
-        bad = np.zeros(len(lo), np.uint8)
-        for at in np.flatnonzero(np.isin(lo, self.bots[:, 0])):
-            bad[at] = ((self.bots[:, 0] == lo[at]) & (self.bots[:, 1] == hi[at])).any()
+        bad = holds(self.bots, lo, hi)
         if bad.any():
-            out = (index >= 0) & (bad[index] == 1) & (ok == 1)
+            out = (index >= 0) & bad[index] & (ok == 1)
             ok[out] = 0
             self.ledger.leave_out(FAST_BOTS, int(out.sum()))
 
-    def _session(
-        self, get: dict[str, pa.Array], n: int
+    def sessions_of(
+        self, get: dict[str, pa.Array], n: int, hashes: dict[str, IdHashes]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The session of each row: its id, or (user, tab), to be cut by the gap."""
+        """The session of each row: its id, or (user, tab), to be cut by the gap; (index by row, lo, hi)."""
         nothing = np.zeros(1, np.int64)
         if not self.has_sessions:
             return np.zeros(n, np.int32), nothing, nothing
         if not self.has_user_only:
             column = get.get("session")
-            return self._ids["session"](column) if column is not None else (np.full(n, -1, np.int32), nothing, nothing)
+            return hashes["session"](column) if column is not None else (np.full(n, -1, np.int32), nothing, nothing)
         if "user" not in get:
             return np.full(n, -1, np.int32), nothing, nothing
-        index, lo, hi = self._ids["user"](get["user"])
+        index, lo, hi = hashes["user"](get["user"])
         if "tab" not in get:
             return index, lo, hi
         tab_lo, tab_hi = np.empty(n, np.int64), np.empty(n, np.int64)
-        self._ids["tab"].rows(get["tab"], tab_lo, tab_hi)
+        hashes["tab"].rows(get["tab"], tab_lo, tab_hi)
         user_lo, user_hi = np.empty(n, np.int64), np.empty(n, np.int64)
         columns.pick(index, lo, user_lo)
         columns.pick(index, hi, user_hi)

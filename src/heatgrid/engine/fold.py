@@ -51,10 +51,9 @@ class Fold:
     def __init__(
         self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, workers: Workers | None = None,
         numbered: tuple[Array, Array] | None = None, watch: bool = False,
-        twice: bool = False,
     ) -> None:  # fmt: skip
         """numbered : the ids of the sessions that the source has numbered (see direct.py). watch : for bots by their
-        pace, unless the plan keeps them; twice : the input is read again where there is one."""
+        pace, unless the plan keeps them."""
         self.plan, self.encoder = plan, encoder
         ticks = encoder.ticks
         ms_mul, ms_div = (1000, 1) if ticks == 1 else (1, ticks // 1000)
@@ -121,9 +120,6 @@ class Fold:
             self._watch_crew = [Watch.hired(pace, self._crew, self.sessions) for pace in self.paces]
             for one in self._watch_crew:
                 self.sessions.add_closer(one)
-        self._twice = twice
-        self.vain = False
-        """A bot was met, so only the others are still looked for: the measures stand still, and there is no state."""
 
     def _groupings(self) -> list[tuple[str, ...]]:
         have = {"segment": bool(self.plan.by), "period": self.plan.every is not None}
@@ -254,9 +250,6 @@ class Fold:
         Raises Disorder where the lane cannot go on.
         """
         self._crew.next_block()
-        if self._twice and not self.vain and any(pace.some for pace in self.paces):
-            self.vain = True
-            self._crew.only([*self._watch_crew])
         self._ring.append(buffers := self._ring.popleft())
         block.set_lead(self.late.rows)
         c = block.columns
@@ -301,7 +294,7 @@ class Fold:
         for journey in self._journey_crew:
             journey.tell(journey.measure.fold, block, order, ready)
         for watching in self._watch_crew:
-            watching.tell(watching.measure.fold, block, order, ready)
+            watching.tell(watching.measure.fold_and_tell, block, order, ready)
         for retention in self._retention_crew:
             retention.tell(retention.measure.fold, block, order, ready)
         for layout in self._layout_crew:
@@ -317,16 +310,13 @@ class Fold:
         if self.sessions is not None:
             self.sessions.end_part()
 
-    def finish_watch(self) -> Array:
-        """What ``bots`` are, of a fold whose state nobody asks for."""
-        assert self.sessions is not None
-        self.sessions.finish()
-        self._crew.settle()
-        return self.bots()
-
     def bots(self) -> Array:
         """The ids (n, 2) of the sessions that no person makes, of a fold that is finished."""
         return np.concatenate([np.zeros((0, 2), np.int64), *(pace.found() for pace in self.paces)])
+
+    def early(self) -> Array:
+        """Some of them, as soon as they are found out; each is told once."""
+        return np.concatenate([np.zeros((0, 2), np.int64), *(pace.early() for pace in self.paces)])
 
     def settle(self) -> None:
         """Wait until all measures have seen all blocks."""

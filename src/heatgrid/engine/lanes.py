@@ -9,9 +9,10 @@ M: maps alone, of a source without sessions: any order, nothing to wait for (poi
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,10 @@ from heatgrid.engine.partitioned import Partitioned
 from heatgrid.engine.scratch import Scratch
 from heatgrid.engine.sessions import Disorder
 from heatgrid.engine.spool import Spool
+from heatgrid.engine.traces import Traces, joined
 from heatgrid.engine.workers import BLOCKS, Workers
 from heatgrid.states.state import State
+from heatgrid.states.subtract import has_users, subtract
 from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
 from heatgrid.words.events import CANONICAL, Chunk, Place, Source
 from heatgrid.words.leave_out import FAST_BOTS
@@ -115,17 +118,25 @@ def run_plan(
     budget = Memory(memory, source.rows_hint)
     with Scratch(scratch) as spooled:
 
-        def attempt(saved: Saved | None, before: _Run | None) -> tuple[_Run, tuple[State, str, list[str]] | None]:
+        def attempt(saved: Saved | None, before: _Run | None) -> tuple[_Run, tuple[State, str, list[str]]]:
             with Workers(threads) as workers:
                 run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers, keep)
                 run.follow(before)
                 try:
                     return run, run.go(order, spooled, saved)
-                except _Vain:
-                    return run, None
                 except BaseException:
                     run.stop_reading()
                     raise
+
+        def of_bots(before: _Run, order: str) -> State:
+            """What their rows alone give."""
+            told = copy.deepcopy(source.told())
+            with Workers(threads) as workers:
+                run = _Run(source, plan, threads, None, max_open, block_rows, budget, scratch, room, workers, None)
+                run.pick(before)
+                state = run.go(order, spooled, None)[0]
+            source.retell(told)
+            return state
 
         run, answer = attempt(saved, None)
         try:
@@ -134,10 +145,18 @@ def run_plan(
                 many = f"{found:,} session" + (" is a bot" if found == 1 else "s are bots")
                 said = f"{many} by pace ({PACE}), and counted: this input can be read once only"
                 if run.again:
-                    said = f"{many} by pace ({PACE}): the input was read again without (--keep-bots)"
-                    answer = None  # there is room for one
-                    run, answer = attempt(None, run)
-            assert answer is not None
+                    said = f"{many} by pace ({PACE}) and left out (--keep-bots)"
+                    whole, lane, notes = answer
+                    del answer  # there is room for one
+                    left = None
+                    if run.traces is not None and not has_users(whole):
+                        left = subtract(whole, of_bots(run, "any" if lane == "P" else "auto"), FAST_BOTS, run.bounds)
+                    del whole
+                    if left is None:
+                        said = f"{many} by pace ({PACE}): the input was read again without (--keep-bots)"
+                        run, answer = attempt(None, run)
+                    else:
+                        answer = left, lane, notes
             state, lane, notes = answer
             notes += [said] if said else []
             if 2 * state.ledger.left_out.get(FAST_BOTS, 0) > state.ledger.read:
@@ -153,10 +172,6 @@ def run_plan(
     state.has = tuple(sorted(source.columns))
     state.ledger.check()
     return Outcome(state, lane, time.perf_counter() - started, notes, run.words())
-
-
-class _Vain(Exception):
-    """A pass that has met a bot is over, and has no state."""
 
 
 class _Run:
@@ -183,7 +198,12 @@ class _Run:
         """Those of the pass that holds: one, or one a thread."""
         self.bots = np.zeros((0, 2), np.int64)
         """Ids of the bots by pace that a pass has found which they were not left out of."""
+        self.bounds: tuple[int, int] | None = None
+        """First and last ms of all others, where a pass can tell."""
         self._known = self.bots
+        self.traces: Traces | None = None
+        """Where their rows are."""
+        self._picked: _Run | None = None
         self._after: Place | None = None
         """Where the scan stands behind what has been encoded last."""
 
@@ -200,6 +220,10 @@ class _Run:
                 before.stop_reading()
             else:
                 self._spool, self._rest = before._spool, before._rest
+
+    def pick(self, before: _Run) -> None:
+        """Count nothing but the rows of the bots that the run before has found."""
+        self._picked = before
 
     def go(self, order: str, spooled: Scratch, saved: Saved | None) -> tuple[State, str, list[str]]:
         """spooled : for a stream that cannot be read again; closed by the caller. saved : to go on from."""
@@ -220,7 +244,7 @@ class _Run:
             with closing(self._pieces()) as chunks:
                 return points.run(chunks, self._encoder, self.threads, self._tell), "M", notes
         if order != "any":
-            kept = self._spool is not None  # all of the stream, by the run before
+            kept = self._spool is not None or self._picked is not None  # all of the stream, by the run before
             if not kept and not self.source.replayable and order == "auto":
                 self._spool = Spool(spooled, self.memory.spool() if self.room is None else self.room.rows)
                 notes.append("the stream is kept in case its order does not hold; --order time avoids that")
@@ -253,6 +277,9 @@ class _Run:
         Of a stream that cannot be read again all is kept. Of anything else the first pieces: order that does not hold
         mostly shows there, and then nothing is decoded twice.
         """
+        if self._picked is not None:
+            yield from joined(self._rows_of_bots(self._picked), BLOCK_ROWS)
+            return
         if self._spool is None or saved is not None:
             self.stop_reading()
             yield from self._pieces(saved)
@@ -274,17 +301,25 @@ class _Run:
                 yield part
             at += 1
 
+    def _rows_of_bots(self, before: _Run) -> Iterator[Chunk]:
+        assert before.traces is not None
+        kept = None
+        if not self.source.replayable:
+            assert before._spool is not None
+            kept = before._spool.__getitem__
+        return before.traces.chunks(before.bots, lambda tasks: self._pieces(only=tasks), kept)
+
     def stop_reading(self) -> None:
         """Let go of a pass that was begun."""
         if self._rest is not None:
             self._rest.close()
         self._rest = self._spool = None
 
-    def _pieces(self, saved: Saved | None = None) -> Generator[Chunk]:
-        """The chunks of the source, cut into blocks."""
+    def _pieces(self, saved: Saved | None = None, only: set[tuple[int, int]] | None = None) -> Generator[Chunk]:
+        """The chunks of the source, or of some of its tasks, cut into blocks."""
         threads = self.memory.decoders(self.threads)
         start = None if saved is None else Place(*saved[0]["after"])
-        chunks = self.source.scan(self.needs.names, threads=threads, workers=self.workers, start=start)
+        chunks = self.source.scan(self.needs.names, threads=threads, workers=self.workers, start=start, only=only)
         if saved is not None:
             self.source.retell(saved[0]["told"])
         for chunk in chunks:
@@ -295,7 +330,7 @@ class _Run:
                 rest = chunk.read - chunk.batch.num_rows
                 part = Chunk(
                     piece, chunk.rank, chunk.row + begin, piece.num_rows + (rest if first else 0),
-                    chunk.rejected if first else {}, chunk.after if last else None,
+                    chunk.rejected if first else {}, chunk.after if last else None, chunk.task,
                 )  # fmt: skip
                 yield part
 
@@ -316,14 +351,12 @@ class _Run:
 
     def _pass(self, lateness: int, notes: list[str], saved: Saved | None) -> State:
         self._encoders.clear()
-        encoder = self._encoder()
+        encoder = self._encoder(follows=True)
         fold: Fold | None = None
         wait = lateness
 
         def rest(after: Place) -> None:
             assert fold is not None
-            if fold.vain:
-                return
             fold.settle()
             self._keep({"wait": wait}, (encoder, fold), after, notes)
 
@@ -333,27 +366,37 @@ class _Run:
                 fold = opened.enter_context(closing(self._fold(encoder, wait)))
                 fold.settle()
                 thaw(saved[0]["held"], saved[1], (encoder, fold))
+            traces = encoder.traces
+            at = 0 if traces is None else traces.blocks
             for block in opened.enter_context(closing(self._blocks(encoder, rest, saved))):
                 if fold is None:
                     wait = self._waited = lateness if lateness >= 0 else self._sniff(block)
                     fold = opened.enter_context(closing(self._fold(encoder, wait, block)))
                 fold.push(block)
+                at += 1
+                if traces is not None:
+                    traces.told(at, fold.early())
                 self._tell(block.read)
             if fold is None:
                 fold = opened.enter_context(closing(self._fold(encoder, 0)))
             if fold.late.rows:
                 fold.push(_empty(fold.late.rows, fold.late.held), last=True)
-            if fold.vain:
-                self.bots = fold.finish_watch()
-                raise _Vain
             state = fold.finish()
-        self.bots = fold.bots()
+        self._learn([fold])
         if fold.late.late_rows:
             notes.append(f"{fold.late.late_rows:,} rows were late and put in order")
         if fold.sessions is not None and fold.sessions.evicted:
             notes.append(f"{fold.sessions.evicted:,} idle sessions were closed early to save memory")
         add_run_ledger(state, encoder.ledger)
         return state
+
+    def _learn(self, folds: list[Fold]) -> None:
+        """Who is a bot by what the folds of a pass have found."""
+        self.bots = np.unique(np.concatenate([self.bots, *(fold.bots() for fold in folds)]), axis=0)
+        found = [pace.bounds(self.bots) for fold in folds for pace in fold.paces]
+        known = [both for both in found if both is not None]
+        if known and len(known) == len(found):
+            self.bounds = min(first for first, _ in known), max(last for _, last in known)
 
     def _keep(self, header: dict[str, Any], held: object, after: Place | None, notes: list[str]) -> None:
         """Leave how far the run has come."""
@@ -362,9 +405,13 @@ class _Run:
         node = freeze(held, arrays)
         self.keep.save(header | {"held": node, "after": after, "notes": notes, "told": self.source.told()}, arrays)
 
-    def _encoder(self) -> Encoder:
+    def _encoder(self, follows: bool = False) -> Encoder:
+        """follows : blocks are folded as they come."""
         made = Encoder(self.plan, self.needs, self.source.time_unit, _ranked(self.source))
         made.bots = self._known
+        if made.has_sessions and not self.plan.keep_bots and self._picked is None and not len(self._known):
+            made.traces = Traces(made.sessions_of, follows)
+        self.traces = made.traces
         self._encoders.append(made)
         return made
 
@@ -386,7 +433,7 @@ class _Run:
             ids = numbered(self.plan, encoder, first, self.max_open, self.source.rows_hint or 0)
         return Fold(
             self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers, numbered=ids,
-            watch=True, twice=self.source.replayable and not len(self._known),
+            watch=self._picked is None,
         )  # fmt: skip
 
     def _blocks(
@@ -437,7 +484,8 @@ class _Run:
         lane: Partitioned | None = None
 
         def begun(scratch: Scratch) -> Partitioned:
-            return Partitioned(self.plan, encoder, self.room or self.memory.room(), scratch, hint=self.source.rows_hint)
+            hint = self.source.rows_hint if self._picked is None else None
+            return Partitioned(self.plan, encoder, self.room or self.memory.room(), scratch, hint=hint)
 
         def rest(after: Place | None) -> None:
             assert lane is not None
@@ -472,7 +520,7 @@ class _Run:
                     self.threads, lambda rows: self._tell(min(rows, encoder.ledger.read)),
                     None if self.keep is None else rest_between,
                 )  # fmt: skip
-                self.bots = lane.bots()
+                self._learn(lane.folds)
             self._tell(encoder.ledger.read)
             if scratch.bytes:
                 notes.append(f"{shown_size(scratch.bytes)} of rows were put on the disk, in {scratch.folder}")

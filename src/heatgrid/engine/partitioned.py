@@ -149,10 +149,6 @@ class Partitioned:
             self._top, self._todo, self._sent = None, [], (0, 0)
             rest(True)
 
-    def bots(self) -> Array:
-        """As ``Fold.bots``, of all folds."""
-        return np.concatenate([np.zeros((0, 2), np.int64), *(fold.bots() for fold in self.folds)])
-
     def _fold(self) -> Fold:
         return Fold(self.plan, self.encoder, lateness=0, max_open=2**31, watch=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -236,14 +236,15 @@ class Events:
         return ranges
 
     def scan(
-        self, columns: Sequence[str], *, threads: int = 1, workers: Workers | None = None, start: Place | None = None
-    ) -> Iterator[Chunk]:
+        self, columns: Sequence[str], *, threads: int = 1, workers: Workers | None = None, start: Place | None = None,
+        only: Set[tuple[int, int]] | None = None,
+    ) -> Iterator[Chunk]:  # fmt: skip
         """Chunks of the canonical (or, for segments, own) columns, decoded ahead on ``threads`` of the workers (without
         a run: threads of its own).
 
         Files follow each other in time where their statistics show that they do, else in the order of their paths;
         ``Chunk.rank`` is the place among the sorted paths in either case. start : what lies before is not decoded, but
-        for pieces of the very task.
+        for pieces of the very task. only : (rank, task) of chunks of a scan that was alike; no other is decoded.
         """
         wanted = {}
         for name in columns:
@@ -264,7 +265,8 @@ class Events:
         self.bad_lines.clear()
         self._notes_of_scan = []
         self.skipped[:] = self._skipped_at_opening
-        return self._chunks(deliver, max(1, threads), workers, self._order(), start)
+        order = [rank for rank in self._order() if only is None or any(rank == one for one, _ in only)]
+        return self._chunks(deliver, max(1, threads), workers, order, start, only)
 
     def told(self) -> dict[str, Any]:
         """See ``words.events.Source``."""
@@ -293,11 +295,12 @@ class Events:
         return pa.null() if kind is None else kind
 
     def _chunks(
-        self, deliver: Deliver, threads: int, workers: Workers | None, order: list[int], start: Place | None
-    ) -> Iterator[Chunk]:
+        self, deliver: Deliver, threads: int, workers: Workers | None, order: list[int], start: Place | None,
+        only: Set[tuple[int, int]] | None,
+    ) -> Iterator[Chunk]:  # fmt: skip
         failed: set[int] = set()
         opened: dict[int, Opened] = {}
-        tasks = self._tasks(deliver, threads, order, failed, opened, start)
+        tasks = self._tasks(deliver, threads, order, failed, opened, start, only)
         # on one thread what is quick is decoded where it is asked for, and no row group waits in memory
         spare = threads == 1 and self.where is None and all(part.quick for part in self.parts)
         work = ahead(tasks, 0 if spare else threads, workers)
@@ -336,7 +339,7 @@ class Events:
 
     def _tasks(
         self, deliver: Deliver, threads: int, order: list[int], failed: set[int], opened: dict[int, Opened],
-        start: Place | None,
+        start: Place | None, only: Set[tuple[int, int]] | None,
     ) -> Generator[tuple[tuple[int, int], Task], None, None]:  # fmt: skip
         """The tasks of every part in turn, each with its number; a part that cannot go on ends with a task that raises
         why."""
@@ -350,7 +353,7 @@ class Events:
                 if part.identity is not None:
                     part.identity.check()
                 for number, task in enumerate(part.tasks(job)):
-                    if number >= first:
+                    if number >= first and (only is None or (rank, number) in only):
                         yield (rank, number), task
                     if rank in failed:
                         break
@@ -361,7 +364,11 @@ class Events:
         room = BAD_LINES - len(self.bad_lines)
         if room > 0 and piece.bad_lines:
             self.bad_lines += piece.bad_lines[:room]
-        return Chunk(piece.batch, after.rank, row, piece.read, piece.rejected, after if self.replayable else None)
+        again = self.replayable
+        return Chunk(
+            piece.batch, after.rank, row, piece.read, piece.rejected, after if again else None,
+            (after.rank, after.task) if again else None,
+        )  # fmt: skip
 
     def _leave(self, rank: int, failed: set[int], opened: dict[int, Opened]) -> None:
         """A part is done: its files are closed, and they must be the ones that were opened."""

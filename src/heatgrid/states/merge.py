@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from heatgrid.states import widths
 from heatgrid.states.state import Ints, Maps, Paths, State, Table, canonical, ids_of
 from heatgrid.words.errors import LimitError, UsageError
 from heatgrid.words.plan import Plan
@@ -154,7 +155,7 @@ def _bounds(a: State, b: State) -> tuple[int, int] | None:
     return (min(x[0] for x in found), max(x[1] for x in found)) if found else None
 
 
-def _recoded(state: State, part: Table | Maps | Paths, names: dict[str, list[str]]) -> Ints:
+def recoded(state: State, part: Table | Maps | Paths, names: dict[str, list[str]]) -> Ints:
     keys = part.keys.copy()
     for d, dim in enumerate(part.dims):
         place = {name: i for i, name in enumerate(names[dim])}
@@ -173,7 +174,7 @@ def _group(rows: Ints) -> tuple[Ints, npt.NDArray[np.intp]]:
 
 def _merge_tables(a: State, b: State, name: str, names: dict[str, list[str]]) -> Table:
     ta, tb = a.tables[name], b.tables[name]
-    return _sum(ta, tb, _recoded(a, ta, names), _recoded(b, tb, names))
+    return _sum(ta, tb, recoded(a, ta, names), recoded(b, tb, names))
 
 
 def _sum(ta: Table, tb: Table, keys_a: Ints, keys_b: Ints) -> Table:
@@ -206,7 +207,7 @@ def narrowed(table: Table, dims: tuple[str, ...]) -> Table:
 
 def _merge_maps(a: State, b: State, name: str, names: dict[str, list[str]]) -> Maps:
     ma, mb = a.maps[name], b.maps[name]
-    keys, place = _group(np.concatenate([_recoded(a, ma, names), _recoded(b, mb, names)]))
+    keys, place = _group(np.concatenate([recoded(a, ma, names), recoded(b, mb, names)]))
     values = np.zeros((len(keys), ma.values.shape[1]), np.int64)
     both = np.concatenate([ma.values, mb.values])
     np.add.at(values, place, both)
@@ -220,18 +221,21 @@ def _merge_maps(a: State, b: State, name: str, names: dict[str, list[str]]) -> M
     for part, start in ((ma, 0), (mb, len(ma.tiles))):
         rows = tile_place[start : start + len(part.tiles)]
         counts[rows] += part.counts.astype(wide, copy=False)
-    return Maps(ma.dims, keys, values, tiles, counts)
+    told = None
+    if ma.widths is not None and mb.widths is not None:
+        told = widths.combined(np.concatenate([ma.widths, mb.widths]), place, len(keys))
+    return Maps(ma.dims, keys, values, tiles, counts, told)
 
 
 def _merge_paths(a: State, b: State, name: str, names: dict[str, list[str]]) -> Paths:
     from heatgrid.states.paths import merge_paths
 
     pa, pb = a.paths[name], b.paths[name]
-    out, rows = merge_paths(pa, pb, _recoded(a, pa, names), _recoded(b, pb, names))
+    out, rows = merge_paths(pa, pb, recoded(a, pa, names), recoded(b, pb, names))
     if pa.split is not None and pb.split is not None:
         keys = []
         for state, split, place in ((a, pa.split, rows[0]), (b, pb.split, rows[1])):
-            keys.append(_recoded(state, split, names))
+            keys.append(recoded(state, split, names))
             keys[-1][:, -1] = place[keys[-1][:, -1]]
         out.split = _sum(pa.split, pb.split, *keys)
     return out

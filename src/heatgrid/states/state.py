@@ -65,6 +65,8 @@ class Maps:
     """(map row, tile number) of each tile."""
     counts: npt.NDArray[Any]
     """(tiles, 16 * 16, 2): events and sessions of each cell."""
+    widths: Ints | None = None
+    """(rows, n) of a run alone, as cpu/tiles.py packs them: the largest windows and how many rows had them."""
 
 
 @dataclass
@@ -124,7 +126,7 @@ def ids_of(state: State) -> Ints | None:
 def canonical(state: State) -> State:
     """Names sorted, rows in the order of their keys, rows without any count dropped. In place."""
     for table in state.tables.values():
-        _drop_empty(table)
+        drop_empty(table)
     for maps in state.maps.values():
         _drop_empty_maps(maps)
     for dim, names in state.names.items():
@@ -183,7 +185,7 @@ def sort_rows(rows: Ints) -> Ints:
     return rows[row_order(rows)]
 
 
-def _drop_empty(table: Table) -> None:
+def drop_empty(table: Table) -> None:
     kept = np.flatnonzero(table.values.any(axis=1))
     if len(kept) < len(table.keys):
         place = np.full(len(table.keys), -1, np.int64)
@@ -200,6 +202,7 @@ def _drop_empty_maps(maps: Maps) -> None:
         place = np.full(len(maps.keys), -1, np.int64)
         place[kept] = np.arange(len(kept))
         maps.keys, maps.values = maps.keys[kept], maps.values[kept]
+        maps.widths = None if maps.widths is None else maps.widths[kept]
         maps.tiles[:, 0] = place[maps.tiles[:, 0]]
 
 
@@ -220,6 +223,7 @@ def _sort_maps(maps: Maps) -> None:
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     maps.keys, maps.values = maps.keys[order], maps.values[order]
+    maps.widths = None if maps.widths is None else maps.widths[order]
     maps.tiles[:, 0] = place[maps.tiles[:, 0]]
     order = row_order(maps.tiles)
     if not np.array_equal(order, np.arange(len(order))):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -90,6 +90,8 @@ class Chunk:
     rejected: dict[str, int] = field(default_factory=dict)
     after: Place | None = None
     """Where a scan of a source that can be read again goes on behind this chunk."""
+    task: tuple[int, int] | None = None
+    """(rank, task) that made it, of a source that can be read again: what ``only`` of a scan takes."""
 
 
 class Source(Protocol):
@@ -118,11 +120,13 @@ class Source(Protocol):
         ...
 
     def scan(
-        self, columns: Sequence[str], *, threads: int, workers: Any = None, start: Place | None = None
-    ) -> Iterator[Chunk]:
+        self, columns: Sequence[str], *, threads: int, workers: Any = None, start: Place | None = None,
+        only: Set[tuple[int, int]] | None = None,
+    ) -> Iterator[Chunk]:  # fmt: skip
         """workers : the run's (engine/workers.py), on which to decode ahead, `threads` of them at once.
 
-        start : the ``after`` of a chunk of a scan that was alike, of which nothing comes again.
+        start : the ``after`` of a chunk of a scan that was alike, of which nothing comes again. only : tasks of such a
+        scan; no other is done.
         """
         ...
 

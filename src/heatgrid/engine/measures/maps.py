@@ -41,6 +41,8 @@ class MapMeasure:
         self._counts = np.zeros((256, tiles.CELLS, 2), np.uint32)
         self._events = np.zeros((0, tiles.CELLS), np.uint32)
         self._stats = np.zeros((64, tiles.STATS), np.int64)
+        # what can be left out again when the run is over (states/subtract.py)
+        self._widths = np.zeros((64 if with_sessions and not plan.keep_bots else 0, tiles.WIDTHS), np.int64)
         self._total = 0
         self._waiting_head = np.zeros(0, np.int32)
         self._waiting = np.zeros((0, 4), np.int64)
@@ -83,7 +85,7 @@ class MapMeasure:
             at, placed, reason = tiles.place_and_fold(
                 at, placed, n, rows, cells, c["kind"], layer_of_kind, base, c["fixed"], c["width"], maps, places,
                 c["slot"], run, c["view_row"], flags, c["bucket"], c["weight"], self._grid[4], self._n_tx,
-                *self._state(),
+                self._widths, *self._state(),
             )  # fmt: skip
             if reason != tiles.DONE:
                 self.make_room(int(reason))
@@ -128,6 +130,8 @@ class MapMeasure:
         if rows > len(self._stats):
             more = max(rows, 2 * len(self._stats)) - len(self._stats)
             self._stats = np.concatenate([self._stats, np.zeros((more, tiles.STATS), np.int64)])
+            if len(self._widths):
+                self._widths = np.concatenate([self._widths, np.zeros((more, tiles.WIDTHS), np.int64)])
         self._total += events
         if self._total >= WIDE_FROM and self._counts.dtype != np.int64:
             self._counts = self._counts.astype(np.int64)
@@ -183,4 +187,5 @@ class MapMeasure:
             values=self._stats[numbers],
             tiles=np.column_stack([tile_map[kept], tile_no[kept]]).astype(np.int64),
             counts=(self._counts[:n] if whole else self._counts[kept]).astype(wide, copy=False),
+            widths=self._widths[numbers] if len(self._widths) else None,
         )
