@@ -44,7 +44,7 @@ class Traces:
         self._tasks: list[Task | None] = []
         """The task that made each block, of a source that has such."""
         self._bits: list[Array] = []
-        self._at_hand: dict[int, Chunk] = {}
+        self._at_hand: dict[int, tuple[Chunk, Array, Array, Array]] = {}
         self._rows: dict[int, Chunk] = {}
         self._known_to: dict[int, int] = {}
         """How many of the bots have been looked for in a block."""
@@ -68,7 +68,7 @@ class Traces:
         self._bits.append(self._last[1])
         self._tasks.append(chunk.task)
         if self._follows:
-            self._at_hand[len(self._tasks) - 1] = chunk
+            self._at_hand[len(self._tasks) - 1] = chunk, index, lo, hi
 
     @property
     def blocks(self) -> int:
@@ -77,14 +77,14 @@ class Traces:
     def told(self, at: int, found: Array) -> None:
         """The fold is at so many blocks; found (n, 2): ids of bots, perhaps again."""
         self._learn(found)
-        for number, chunk in list(self._at_hand.items()):
+        for number, block in list(self._at_hand.items()):
             if number >= at or not self._follows:
                 continue
             known = self._known_to.get(number, 0)
             if known < len(self.bots):
                 self._known_to[number] = len(self.bots)
                 if self._may_hold(number, known):
-                    self._keep(number, self.rows_of(chunk))
+                    self._keep(number, self._rows_of(*block))
             if number < at - AT_HAND:
                 self._at_hand.pop(number, None)
 
@@ -94,6 +94,8 @@ class Traces:
             self.bots = np.concatenate([self.bots, np.unique(new, axis=0)])
 
     def _keep(self, number: int, chunk: Chunk) -> None:
+        if not chunk.read:
+            return
         before = self._rows.get(number)
         self._bytes += chunk.batch.nbytes - (0 if before is None else before.batch.nbytes)
         self._rows[number] = chunk
@@ -107,12 +109,18 @@ class Traces:
         return bool(traces.may_hold(some[:, 0].copy(), some[:, 1].copy(), self._bits[number]))
 
     def rows_of(self, chunk: Chunk) -> Chunk:
-        """The bots' rows of a chunk, in order, with texts as they are: they are few, and their dictionaries are not."""
+        """The bots' rows of a chunk, in order."""
         batch = chunk.batch
         get = {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
-        index, lo, hi = self._ids(get, batch.num_rows, self._hashes)
+        return self._rows_of(chunk, *self._ids(get, batch.num_rows, self._hashes))
+
+    def _rows_of(self, chunk: Chunk, index: Array, lo: Array, hi: Array) -> Chunk:
+        """With texts as they are: the rows are few, and their dictionaries are not."""
+        batch = chunk.batch
         theirs = holds(self.bots, lo, hi)
         rows = np.flatnonzero((index >= 0) & theirs[index]) if theirs.any() else np.zeros(0, np.int64)
+        if not len(rows):
+            return Chunk(batch.slice(0, 0), chunk.rank, 0, 0)
         columns = [_plain(column, pa.array(rows)) for column in batch.columns]
         return Chunk(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), chunk.rank, 0, len(rows))
 

@@ -74,10 +74,13 @@ class Pace:
         own = np.flatnonzero(~flagged)
         some = slots[own]
         for which, ms in enumerate((self._first[some], -self._state[some, int(pace.LAST)])):
-            near = np.argpartition(ms, ENDS)[:ENDS] if len(ms) > ENDS else np.arange(len(ms))
-            ends = np.concatenate([self._ends[which], np.column_stack([ms[near], ids[own[near]]])])
+            ends = self._ends[which]
+            near = np.flatnonzero(ms < ends[-1, 0]) if len(ends) == ENDS else np.arange(len(ms))
+            if len(near) > ENDS:
+                near = near[np.argpartition(ms[near], ENDS)[:ENDS]]
+            ends = np.concatenate([ends, np.column_stack([ms[near], ids[own[near]]])])
             self._ends[which] = ends[np.argsort(ends[:, 0], kind="stable")[:ENDS]]
-        self._state[slots] = _new(1)
+        self._state[slots] = _new(1)[0]
 
     def bounds(self, bots: Array) -> tuple[int, int] | None:
         """First and last ms of closed sessions but for those of the bots; None where all that are remembered are."""
