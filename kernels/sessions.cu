@@ -4,7 +4,7 @@
 // keep their order: rows that come in order of time need the passes over their session's code only. A pass is
 // sort_count, sort_scan, sort_move with the same blocks; each block takes `span` rows in a row, a whole number of tiles.
 // Fewer than 2^32 rows.
-#include "include/warp.cuh"
+#include "include/scan.cuh"
 
 namespace heatgrid {
 
@@ -25,21 +25,6 @@ HEATGRID_LEAF u32 same_digit(u32 digit, bool takes_part) {
     same &= (digit & bit) != 0 ? set : ~set;
   }
   return same;
-}
-
-// The sum over the threads before this one. parts: a word a warp; a barrier must lie between two calls.
-HEATGRID_LEAF u32 sum_before(u32 value, u32* parts) {
-  const u32 warp = threadIdx.x / WARP;
-  u32 sum = value;
-  for (u32 step = 1; step < WARP; step *= 2) {
-    const u32 before = __shfl_up_sync(ALL_LANES, sum, step);
-    if (lane() >= step) sum += before;
-  }
-  if (lane() == WARP - 1) parts[warp] = sum;
-  __syncthreads();
-  u32 base = 0;
-  for (u32 w = 0; w < warp; ++w) base += parts[w];
-  return base + sum - value;
 }
 
 // ms since 1970, rounded down, of a time in units of div / mul ms.

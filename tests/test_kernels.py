@@ -28,7 +28,8 @@ BUDGETS = {
     r"smooth_\w+_f64": (128, 42 << 10),  # two
     r"recursive_\w+": (112, 42 << 10),  # two blocks of 288
     r"sort_move": (64, 27 << 10),  # four
-    r"sort_\w+|visits_\w+": (40, 1 << 10),
+    r"place_points|scroll_counts": (64, 0),  # four blocks of 256
+    r"sort_\w+|visits_\w+|run_\w+": (40, 1 << 10),
     r"\w+": (40, 0),
 }
 ODD = [0.0, -0.0, -0.5, -5e-324, 5e-324, -1e-45, 1e300, -1e300, 2.0**31, 2.0**63, math.nan, math.inf, -math.inf, 3.4e38]

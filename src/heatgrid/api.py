@@ -9,7 +9,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from heatgrid.engine.backend import for_plan
+from heatgrid.engine.backend import Choice, for_plan
+from heatgrid.engine.device_sums import DeviceSums
 from heatgrid.engine.lanes import Outcome, run_plan
 from heatgrid.engine.pool import thread_count
 from heatgrid.heat import Heat
@@ -55,8 +56,9 @@ def run(
 
     events : what ``read`` gives, or anything that it takes.
     plan : a ``Plan``; or its fields as keywords.
-    backend : "auto" and "cpu" count on the CPU, and the summary says why; "gpu" is an error that names the measures
-        without a GPU kernel, today each of them: ``bin_points``, ``smooth`` and ``dwell`` have kernels.
+    backend : "gpu" counts maps of clicks and moves and scroll on a GPU, and is an error that names all other measures
+        of the plan, which have no kernel; "auto" takes the CPU for those, and a GPU for the ones that have a kernel
+        where there is one and the input is large; the summary says which and why. The same bits by any.
     order : "auto"; "time" or "session" promise the order (a violation is an error); "any": rows are cut by session.
     threads : at most so many, else HEATGRID_THREADS, else all processors (one for a small table); the answer is the
         same for any.
@@ -83,8 +85,9 @@ def run(
             hint=nearest(unknown[0], Plan.__dataclass_fields__),
         )  # fmt: skip
     chosen = plan if plan is not None else Plan(**plan_fields)
-    device = for_plan(backend, chosen)
     source = events if isinstance(events, Events) else read(events)
+    device = for_plan(backend, chosen, source.rows_hint)
+    sums = None if device.device is None else DeviceSums(device)
     tell = _bar if progress is True else (progress or None)
     folder = None if scratch is None else os.fspath(scratch)
     many = thread_count(threads)
@@ -92,9 +95,10 @@ def run(
         many = 1
     try:
         with ExitStack() as opened:
-            keep = None if resume is None else opened.enter_context(_kept(resume, source, chosen))
+            keep = None if resume is None else opened.enter_context(_kept(resume, source, chosen, device))
             outcome = _settled(
-                source, chosen, order=order, threads=many, progress=tell, memory=memory, scratch=folder, keep=keep
+                source, chosen, order=order, threads=many, progress=tell, memory=memory, scratch=folder, keep=keep,
+                sums=sums,
             )  # fmt: skip
     except MemoryError as error:
         raise LimitError(
@@ -102,11 +106,17 @@ def run(
             hint="a smaller memory= puts rows on the disk sooner; or a larger cell, fewer by, no distinct",
         ) from error  # fmt: skip
     notes = (*source.notes, *outcome.notes, *_bad_rows(source, outcome.state.ledger.rejected))
-    return Heat(outcome.state, lane=outcome.lane, seconds=outcome.seconds, notes=notes, device=device.meta)
+    return Heat(
+        outcome.state,
+        lane=outcome.lane,
+        seconds=outcome.seconds,
+        notes=notes,
+        device=(device if sums is None else sums.choice).meta,
+    )
 
 
 @contextmanager
-def _kept(folder: str | os.PathLike[str], source: Events, plan: Plan) -> Iterator[Checkpoint]:
+def _kept(folder: str | os.PathLike[str], source: Events, plan: Plan, device: Choice) -> Iterator[Checkpoint]:
     """The checkpoint of a run, for this run alone. Errors: UsageError HG1160, HG1301."""
     if not source.replayable or len(source.inputs) < len(source.parts):
         raise UsageError(
@@ -115,6 +125,8 @@ def _kept(folder: str | os.PathLike[str], source: Events, plan: Plan) -> Iterato
         )  # fmt: skip
     counts = {name: value for name, value in plan.as_dict().items() if name not in ("max_pages", "max_features")}
     who = {"version": version_stamp(), "plan": counts, "reading": source.asked, "inputs": source.inputs}
+    if device.device is not None:
+        who["backend"] = "gpu"  # what a run holds there is not what one on the CPU goes on from
     with held(folder):
         yield Checkpoint(folder, who)
 

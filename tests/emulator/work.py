@@ -10,7 +10,7 @@ import numpy as np
 from emulator.device import EmulatedDevice
 from heatgrid.engine.gauss import outside, pairs_of, taps_of
 from heatgrid.gpu import bin as bins
-from heatgrid.gpu import sessions, smooth
+from heatgrid.gpu import sessions, smooth, sums
 from heatgrid.gpu.axis import make_axis
 from heatgrid.gpu.launch import Launch
 
@@ -19,7 +19,8 @@ def traced() -> dict[str, list[Any]]:
     """By source."""
     device = EmulatedDevice()
     device.traced = []
-    for launch in (*_bins(device), *_columns(device), *_smooth(device), *_recursive(device), *_sessions(device)):
+    kinds = _bins, _columns, _smooth, _recursive, _sessions, _sums, _scroll
+    for launch in (launch for make in kinds for launch in make(device)):
         stream = device.stream()
         device.launch(launch, stream)
         stream.synchronize()
@@ -128,6 +129,51 @@ def _sessions(device: EmulatedDevice) -> Any:
         )
         seen = device.zeros(703 * 2, np.uint32)
         yield small(sessions.visits(rows_in_order, 0, 703, seen, 40, sums, device.limits, shared))
+
+
+def _sums(device: EmulatedDevice) -> Any:
+    """Points of many maps; then runs that begin and end in every place of a warp, a tile and a block."""
+    rng = np.random.default_rng(6)
+    n = 2100
+    ax, ay = make_axis(0, 1, 9), make_axis(0, 1.1, 8)
+    x, y = (on(device, rng.normal(4, 3, n)) for _ in range(2))
+    x[:7] = np.nan
+    maps, who = (
+        on(device, rng.integers(0, 40, n).astype(np.uint32)),
+        on(device, rng.integers(0, 5, n).astype(np.uint32)),
+    )
+    widths = on(device, rng.integers(0, 2000, n).astype(np.uint32))
+    for width in (widths, None):
+        widest = None if width is None else device.zeros(40, np.uint32)
+        points = sums.Points(maps, who, x, y, width)
+        out = device.empty(n, np.int64), device.empty(n, np.uint32)
+        tally = device.zeros(4, np.uint64)
+        yield small(sums.place(points, ax, ay, 10, 40 * 72, *out, widest, tally, device.limits))
+    plan = sessions.cut(n, device.limits)
+    code = on(device, np.sort(np.minimum(rng.integers(0, 900, n), 700)))
+    amount = on(device, rng.integers(-(2**40), 2**40, n))
+    some = on(device, (np.arange(n) // 11 % 3).astype(np.uint32))
+    for session, by in ((some, amount), (None, None)):
+        changes = np.diff(np.asarray(code)) != 0
+        if session is not None:
+            changes |= np.diff(np.asarray(session).astype(int)) != 0
+        edges = np.append(True, changes)
+        starts = device.zeros(plan.blocks + 1, np.uint32)
+        yield replace(sums.run_count(session, code, plan, starts), threads=64)
+        first = [int(edges[: b * plan.span].sum()) for b in range(plan.blocks + 1)]
+        scanned = on(device, np.array(first, np.uint32))
+        runs = int(edges.sum())
+        ends = device.empty(runs, np.uint32), device.empty(runs, np.int64), device.zeros(runs, np.int64)
+        yield replace(sums.run_sums(session, code, by, plan, scanned, *ends), threads=64)
+
+
+def _scroll(device: EmulatedDevice) -> Any:
+    rng = np.random.default_rng(7)
+    log = rng.integers(0, 3000, (300, sums.COUNTERS)).astype(np.float64)
+    log[::5, 3] = 0
+    log[::3, 7] = -1
+    code, amount = (device.empty(300 * sums.COUNTERS, np.int64) for _ in range(2))
+    yield small(sums.scroll(on(device, log.reshape(-1)), 300, 10.0, 1 << 60, code, amount, device.limits))
 
 
 def small(launch: Launch) -> Launch:

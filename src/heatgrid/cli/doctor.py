@@ -121,8 +121,11 @@ def _nvrtc() -> bool:
 
 
 def _gpu() -> str:
-    from heatgrid.engine.backend import ON_GPU
+    from heatgrid.engine.backend import LEAST_ROWS, MEASURES_ON_GPU, ON_GPU
     from heatgrid.gpu.availability import why_not
 
     reason = why_not()
-    return f"not used: {reason}" if reason else f"used by {', '.join(ON_GPU)}; event dumps are counted on the CPU"
+    if reason:
+        return f"not used: {reason}"
+    dumps = f"of event dumps by {', '.join(MEASURES_ON_GPU)}, from {LEAST_ROWS:,} rows on or with --backend gpu"
+    return f"used by {', '.join(ON_GPU)}; {dumps}"

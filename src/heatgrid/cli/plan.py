@@ -42,7 +42,7 @@ def plan(*, events: EVENTS, reading: Reading, counting: Counting, running: Runni
     on_disk = rows if streamed + rows > budget.limit else 0
     held = max(streamed, min(streamed + rows, budget.limit))
     likely = held if running.order == "any" else streamed
-    device = device_of(running.backend, asked)
+    device = device_of(running.backend, asked, source.rows_hint)
     order = order_of(running.order, source.columns)
     if common.json:
         summary.emit(
@@ -93,11 +93,11 @@ def memory(rows: int | None, asked: Plan, threads: int) -> int:
     return BASE_BYTES + flight + kept + tiles + users
 
 
-def device_of(backend: str, asked: Plan) -> str:
+def device_of(backend: str, asked: Plan, rows: int | None) -> str:
     """Which device a run would take, and why."""
     from heatgrid.engine.backend import for_plan
 
-    choice = for_plan(backend, asked)
+    choice = for_plan(backend, asked, rows)
     return f"{choice.meta['backend']}: {choice.reason}"
 
 

@@ -40,6 +40,7 @@ ATTENTION, VIEWS, SESSIONS = range(3)
 """Of a band: by how much attention changes there (ms); views and sessions that reach into it, no farther."""
 PER_BAND = 4
 NUMBER_BITS, PLANE_BITS = 18, 3
+COUNTER_BITS = NUMBER_BITS + 6
 _NEAR = np.array([0, 64, 78, 92, 106, 108, 128])
 NEAR = 128
 """Where the first tiles of each plane stand in a key's line of ``near`` (row + 1, 0: none yet); those behind, of pages
@@ -53,6 +54,10 @@ ABSURD = 100_000.0
 MOST_TILES = 16
 """More than a row can begin: the end of a stay and of a view."""
 NEW_VIEW, VIEW_CHANGE, TELLS, ENDED_UNKNOWN = 1, 2, 12, 8
+LOG_FIELDS = 8
+"""Where ``near`` has no tiles, ``counts`` (float64) is a log for a GPU: a stay as 2 * key, first band, band behind the
+last, ms; an ended view as 2 * key + 1, reach, fold, page height, deepest scroll, tallest and last window, and the band
+that its session had reached before. kernels/scroll.cu says what they count for, and ``replay`` does."""
 DONE, NO_POOL, NO_TILE, NO_WAITING = range(4)
 
 
@@ -109,6 +114,19 @@ def _stay(
 ) -> None:
     """Two ends of a stay: attention rises by ms at the first band, and falls at the one behind the last."""
     totals[np.uint64(key), T_SEEN] += ms
+    if near.shape[1] == 0:
+        row = np.uint64(used[0])
+        used[0] += 1
+        counts[row, 0] = 2 * key
+        counts[row, 1] = start
+        counts[row, 2] = stop
+        counts[row, 3] = ms
+    else:
+        _ends(table, keys, counts, used, near, key, start, stop, ms)
+
+
+@fused
+def _ends(table: Any, keys: Any, counts: Any, used: Any, near: Any, key: Any, start: Any, stop: Any, ms: Any) -> None:
     for end in range(2):
         band = stop if end else start
         _count(table, keys, counts, used, near, key, BANDS, band * PER_BAND + ATTENTION, -ms if end else ms)
@@ -212,39 +230,61 @@ def _end(
     if reach >= 0.0:
         level = np.int64(np.floor(reach / band))
         before = sets.raise_to(pool, pool_state, heads, s, key, level)
-        deepest = views[v, V_DEEPEST]
-        longest = views[v, V_LONGEST]
-        # one after the other through one place: the code of a look-up is long
-        for what in range(8):
-            plane = np.int64(what)
-            amount = np.int64(1)
-            if what == FOLD:
-                number = _step(views[v, V_FOLD])
-            elif what == REACH:
-                number = _step(reach)
-            elif what == POSTHOG:
-                # kept as sixteenths; rint is half to even
-                steps = np.rint(min(deepest, DEEPEST) / 16.0) + np.rint(views[v, V_LAST] / 16.0)
-                number = np.int64(steps) * 16 // 100
-            elif what == PAGE or what == SNOWPLOW:
-                if longest <= 0.0:
-                    continue
-                seen = min(min(deepest, longest) + views[v, V_TALLEST], longest)
-                number = _step(longest) if what == PAGE else np.int64(np.floor(100.0 * seen / longest + 0.5))
-            elif what == BANDS:
-                number = level * PER_BAND + VIEWS
-            elif before >= level:
-                break
-            else:
-                # the session reaches farther than it did before
-                plane = np.int64(BANDS)
-                number = level * PER_BAND + SESSIONS
-                if what > POSTHOG + 1:
-                    if before < 0:
-                        break
-                    number = before * PER_BAND + SESSIONS
-                    amount = np.int64(-1)
-            _count(table, keys, counts, used, near, key, plane, number, amount)
+        if near.shape[1] == 0:
+            at = np.uint64(used[0])
+            used[0] += 1
+            counts[at, 0] = 2 * key + 1
+            counts[at, 1] = reach
+            counts[at, 2] = views[v, V_FOLD]
+            counts[at, 3] = views[v, V_LONGEST]
+            counts[at, 4] = views[v, V_DEEPEST]
+            counts[at, 5] = views[v, V_TALLEST]
+            counts[at, 6] = views[v, V_LAST]
+            counts[at, 7] = before
+        else:
+            _seen(
+                key, level, before, reach, views[v, V_FOLD], views[v, V_LONGEST], views[v, V_DEEPEST],
+                views[v, V_TALLEST], views[v, V_LAST], table, keys, used, counts, near,
+            )  # fmt: skip
+
+
+@fused
+def _seen(
+    key: Any, level: Any, before: Any, reach: Any, fold_at: Any, longest: Any, deepest: Any, tallest: Any, last: Any,
+    table: Any, keys: Any, used: Any, counts: Any, near: Any,
+) -> None:  # fmt: skip
+    """Count a view that had a window."""
+    # one after the other through one place: the code of a look-up is long
+    for what in range(8):
+        plane = np.int64(what)
+        amount = np.int64(1)
+        if what == FOLD:
+            number = _step(fold_at)
+        elif what == REACH:
+            number = _step(reach)
+        elif what == POSTHOG:
+            # kept as sixteenths; rint is half to even
+            steps = np.rint(min(deepest, DEEPEST) / 16.0) + np.rint(last / 16.0)
+            number = np.int64(steps) * 16 // 100
+        elif what == PAGE or what == SNOWPLOW:
+            if longest <= 0.0:
+                continue
+            seen = min(min(deepest, longest) + tallest, longest)
+            number = _step(longest) if what == PAGE else np.int64(np.floor(100.0 * seen / longest + 0.5))
+        elif what == BANDS:
+            number = level * PER_BAND + VIEWS
+        elif before >= level:
+            break
+        else:
+            # the session reaches farther than it did before
+            plane = np.int64(BANDS)
+            number = level * PER_BAND + SESSIONS
+            if what > POSTHOG + 1:
+                if before < 0:
+                    break
+                number = before * PER_BAND + SESSIONS
+                amount = np.int64(-1)
+        _count(table, keys, counts, used, near, key, plane, number, amount)
 
 
 @tight
@@ -383,3 +423,36 @@ def close(
                 return n, NO_TILE
         _end(v, s, band, views, table, keys, used, counts, near, totals, heads, pool, pool_state)
     return closing.shape[0], DONE
+
+
+@tight
+def replay(log: Any, at: Any, stop: Any, band: Any, table: Any, keys: Any, used: Any, counts: Any, near: Any) -> Any:
+    """Count logged rows [at, stop). Returns where the room for tiles ended, or stop."""
+    for n in range(np.uint64(at), np.uint64(stop)):
+        if used[0] + MOST_TILES > keys.shape[0]:
+            return np.int64(n)
+        key = np.int64(log[n, 0]) >> 1
+        if np.int64(log[n, 0]) & 1 == 0:
+            _ends(table, keys, counts, used, near, key, np.int64(log[n, 1]), np.int64(log[n, 2]), np.int64(log[n, 3]))
+        else:
+            reach = log[n, 1]
+            level = np.int64(np.floor(reach / band))
+            _seen(
+                key, level, np.int64(log[n, 7]), reach, log[n, 2], log[n, 3], log[n, 4], log[n, 5], log[n, 6], table,
+                keys, used, counts, near,
+            )  # fmt: skip
+    return np.int64(stop)
+
+
+@tight
+def add(names: Any, sums: Any, at: Any, table: Any, keys: Any, used: Any, counts: Any, near: Any) -> Any:
+    """Add to counters by their names, from `at` on: (key << 3 | plane) << 24 | number. Returns where the room ended."""
+    for n in range(np.uint64(at), np.uint64(names.shape[0])):
+        if used[0] + MOST_TILES > keys.shape[0]:
+            return np.int64(n)
+        name = names[n]
+        _count(
+            table, keys, counts, used, near, name >> (COUNTER_BITS + PLANE_BITS), (name >> COUNTER_BITS) & 7,
+            name & ((1 << COUNTER_BITS) - 1), sums[n],
+        )  # fmt: skip
+    return np.int64(names.shape[0])

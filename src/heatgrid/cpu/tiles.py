@@ -171,7 +171,7 @@ def locate(
 
 
 @fused
-def _count(
+def count_event(
     m: Any, row: Any, iy: Any, ix: Any, w: Any, s: Any, nx: Any, counts: Any, stats: Any, heads: Any,
     pool: Any, pool_state: Any,
 ) -> Any:  # fmt: skip
@@ -213,7 +213,7 @@ def _flush(
         else:
             who = s if want_sessions[(m0 >> 1) % LAYERS] else np.int64(-1)
             w = waiting[entry, W_WEIGHT]
-            if not _count(m, row, iy, ix, w, who, nx, counts, stats, heads, pool, pool_state):
+            if not count_event(m, row, iy, ix, w, who, nx, counts, stats, heads, pool, pool_state):
                 reason = NO_POOL
             else:
                 waiting_head[v] = waiting[entry, W_NEXT]
@@ -281,7 +281,7 @@ def fold(
             continue
         if not want_sessions[np.uint64((m // (2 * BUCKETS)) % LAYERS)]:
             s = np.int64(-1)
-        if not _count(m, tiles[n], iy, ix, w, s, nx, counts, stats, heads, pool, pool_state):
+        if not count_event(m, tiles[n], iy, ix, w, s, nx, counts, stats, heads, pool, pool_state):
             return np.int64(n), NO_POOL
     return np.int64(stop), DONE
 

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from heatgrid.gpu import availability, foreign
 from heatgrid.gpu.device import Device
 from heatgrid.words.errors import DeviceError, UsageError, nearest
-from heatgrid.words.plan import BACKENDS, Plan
+from heatgrid.words.plan import BACKENDS, LAYERS, Plan
 
 ON_GPU = ("bin_points", "smooth", "dwell")
+MEASURES_ON_GPU = ("maps of clicks and moves", "scroll")
+LEAST_ROWS = 1 << 27
+"""Rows of a run from which a device is looked for: the CPU still reads and resolves each of them, so that what it is
+spared is some nanoseconds a row. Not measured: no GPU was at hand."""
 LEAST_POINTS = 1 << 23
 """Points in main memory from which copying them is worth it: a copy of 64 MB, below which the first launch and the
 result's way back weigh as much. Not measured: no GPU was at hand."""
@@ -24,12 +28,19 @@ class Choice:
     device: Device | None
     reason: str
     forced: bool = False
+    able: tuple[str, ...] = ()
+    """Of a run: the measures that are counted there."""
+    without: tuple[str, ...] = ()
+    """And those that are not."""
 
     @property
     def meta(self) -> dict[str, object]:
         if self.device is None:
             return {"backend": "cpu", "backend_reason": self.reason}
-        return {"backend": "gpu", "backend_reason": self.reason, "device": self.device.name}
+        out: dict[str, object] = {"backend": "gpu", "backend_reason": self.reason, "device": self.device.name}
+        if self.able:
+            out |= {"on_gpu": list(self.able), "on_cpu": list(self.without)}
+        return out
 
 
 def open_device() -> Device:
@@ -60,8 +71,8 @@ def choose(backend: str, *, what: str, size: int, least: int, there: bool) -> Ch
     return Choice(open_device(), "the input is on the device" if there else f"{size:,} {what}")
 
 
-def for_plan(backend: str, plan: Plan) -> Choice:
-    """The device of a run. The CPU: what has a GPU kernel is a function of its own (``ON_GPU``), no measure of a plan.
+def for_plan(backend: str, plan: Plan, rows: int | None = None) -> Choice:
+    """The device of a run of so many rows (None: nobody knows): what has a kernel is counted there, the rest here.
 
     Errors: UsageError HG1411; DeviceError HG5001 (no GPU) or HG5006 (measures without a GPU kernel, which it names),
     where ``gpu`` is asked for.
@@ -69,23 +80,46 @@ def for_plan(backend: str, plan: Plan) -> Choice:
     _check(backend)
     if backend == "cpu":
         return Choice(None, "asked for")
-    without = ", ".join(measures(plan))
-    if backend == "auto":  # nobody looks for a GPU: to import CuPy takes longer than a small run
-        return Choice(None, f"no GPU kernel for {without}")
+    able, without = kernels_for(plan)
+    if backend == "gpu":
+        missing = availability.why_not()
+        if missing:
+            raise _absent(missing)
+        if without:
+            raise DeviceError(
+                "the plan has measures without a GPU kernel", code="HG5006", where="backend", value=", ".join(without),
+                expected=f"what has one: {', '.join(ON_GPU)}; of a plan {', '.join(MEASURES_ON_GPU)}",
+                hint='backend="auto" takes the CPU for them: the same integers',
+            )  # fmt: skip
+        return Choice(open_device(), "asked for", forced=True, able=tuple(able))
+    rest = f"no GPU kernel for {', '.join(without)}" if without else ""
+    # nobody looks for a GPU before it could pay: to import CuPy takes longer than a small run
+    if not able:
+        return Choice(None, rest)
+    if rows is None or rows < LEAST_ROWS:
+        few = "rows that nobody has counted" if rows is None else f"{rows:,} rows"
+        why = f"{few}: below {LEAST_ROWS:,} a GPU saves less than it costs to begin"
+        return Choice(None, "; ".join(filter(None, (why, rest))))
     missing = availability.why_not()
     if missing:
-        raise _absent(missing)
-    raise DeviceError(
-        "the plan has measures without a GPU kernel", code="HG5006", where="backend", value=without,
-        expected=f"what has one: {', '.join(ON_GPU)}", hint='backend="auto" takes the CPU: the same integers',
-    )  # fmt: skip
+        return Choice(None, missing)
+    reason = f"{rows:,} rows: {', '.join(able)}"
+    return Choice(open_device(), "; ".join(filter(None, (reason, rest))), able=tuple(able), without=tuple(without))
+
+
+def kernels_for(plan: Plan) -> tuple[list[str], list[str]]:
+    """The measures of a plan that have a GPU kernel, and those that have none."""
+    able = {*(f"the map of {layer}" for layer in LAYERS), "scroll"}
+    asked = measures(plan)
+    return [name for name in asked if name in able], [name for name in asked if name not in able]
 
 
 def measures(plan: Plan) -> list[str]:
     """What a plan counts, in its own words."""
     asked = {
         "scroll": plan.scroll, "friction": plan.rules, "exposure": plan.exposure, "funnel": plan.funnel_steps,
-        "retention": plan.retention,
+        "retention": plan.retention, "PostHog's cells": plan.posthog_cells, "layout": plan.gathers,
+        "users": plan.distinct,
     }  # fmt: skip
     return [
         *(f"the map of {layer}" for layer in plan.maps), *plan.tables,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from heatgrid.engine.device_sort import Sorter
 from heatgrid.gpu import foreign
 from heatgrid.gpu import sessions as kernels
 from heatgrid.gpu.device import Device, OutOfMemory, Stream
@@ -118,33 +119,8 @@ def usage(device: Device, events: Events, idle: int, *, by_time: bool = False, s
     return Usage(dwell, visits, rows, distinct, in_order=True)
 
 
-class _Work:
+class _Work(Sorter):
     """The buffers of one call."""
-
-    def __init__(self, device: Device, n: int) -> None:
-        self.device, self.n = device, n
-        self.stream = device.stream()
-        self.cut = kernels.cut(n, device.limits)
-        self.histogram = device.empty(kernels.DIGITS * self.cut.blocks, np.uint32)
-
-    def sort(self, keys: Any, rows: Any, bits: int) -> tuple[Any, Any]:
-        """Stable, by the low `bits` of the keys; (keys, the rows' numbers), None for as they are."""
-        spare: list[tuple[Any, Any]] = []
-        for shift in range(0, bits, kernels.BITS):
-            out = spare.pop() if spare else self._pair()
-            for launch in (
-                kernels.count(keys, self.cut, shift, self.histogram),
-                kernels.scan(self.histogram),
-                kernels.move(keys, rows, self.cut, shift, self.histogram, *out),
-            ):
-                self.device.launch(launch, self.stream)
-            if shift:
-                spare.append((keys, rows))
-            keys, rows = out
-        return keys, rows
-
-    def _pair(self) -> tuple[Any, Any]:
-        return self.device.empty(self.n, np.uint32), self.device.empty(self.n, np.uint32)
 
     def by_time(self, events: Events) -> tuple[Any, Any]:
         """The sessions' codes in the order of (time, row), and that order."""
@@ -153,18 +129,8 @@ class _Work:
         self.device.launch(kernels.span(events.time, span, self.device.limits), self.stream)
         self.stream.synchronize()
         first, last = (int(v) for v in self.device.download(span))
-        rows = None
-        for shift in range(0, (last - first).bit_length(), 32):
-            keys = self.device.empty(self.n, np.uint32)
-            launch = kernels.time_keys(events.time, rows, first, shift, keys, self.device.limits)
-            self.device.launch(launch, self.stream)
-            _, rows = self.sort(keys, rows, min(32, (last - first).bit_length() - shift))
+        rows = self.order(events.time, first, (last - first).bit_length())
         return (events.session, None) if rows is None else (self.gather(events.session, rows), rows)
-
-    def gather(self, values: Any, rows: Any) -> Any:
-        out = self.device.empty(self.n, values.dtype)
-        self.device.launch(kernels.gather(values, rows, out, self.device.limits), self.stream)
-        return out
 
     def count(self, ordered: kernels.Rows, events: Events, sums: kernels.Sums, seen_bytes: int | None) -> None:
         device = self.device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy as np
 from heatgrid.cpu import areas, columns, scan, sets
 from heatgrid.engine.block import Array, Block, Buffers
 from heatgrid.engine.crew import BEHIND, Crew, Member
+from heatgrid.engine.device_sums import DeviceSums
 from heatgrid.engine.direct import Direct, light
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.late import RESOLVED, LateBuffer
 from heatgrid.engine.lines import lines_of
+from heatgrid.engine.measures.device_maps import DeviceMaps
+from heatgrid.engine.measures.device_scroll import DeviceScroll
 from heatgrid.engine.measures.exposure import ACTS, Exposure
 from heatgrid.engine.measures.friction import Friction
 from heatgrid.engine.measures.funnel import Funnel
@@ -51,10 +55,11 @@ class Fold:
     def __init__(
         self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, workers: Workers | None = None,
         numbered: tuple[Array, Array] | None = None, watch: bool = False,
+        sums: DeviceSums | None = None,
     ) -> None:  # fmt: skip
         """numbered : the ids of the sessions that the source has numbered (see direct.py). watch : for bots by their
-        pace, unless the plan keeps them."""
-        self.plan, self.encoder = plan, encoder
+        pace, unless the plan keeps them. sums : a device that counts for the measures that have kernels."""
+        self.plan, self.encoder, self._sums = plan, encoder, sums
         ticks = encoder.ticks
         ms_mul, ms_div = (1000, 1) if ticks == 1 else (1, ticks // 1000)
         self._ms = ms_mul, ms_div
@@ -135,13 +140,16 @@ class Fold:
             Usage("|".join((table, *extra)), key, extra, with_sessions, users, click) for table, key, extra in pairs
         ]
 
-    def _maps(self) -> list[MapMeasure]:
+    def _maps(self) -> Sequence[MapMeasure]:
         if not set(LAYERS) & set(self.plan.maps) or not self.encoder.has_points:
             return []
         groupings = self._groupings()
         chosen = [groupings[0], groupings[-1]] if len(groupings) > 1 else groupings
         touch = self.encoder.touch_code
-        return [MapMeasure(self.plan, extra, self.sessions is not None, touch) for extra in chosen]
+        with_sessions = self.sessions is not None
+        if self._sums is not None:
+            return [DeviceMaps(self.plan, extra, with_sessions, touch, self._sums) for extra in chosen]
+        return [MapMeasure(self.plan, extra, with_sessions, touch) for extra in chosen]
 
     def _picked(self) -> list[Picked | GoalClicks]:
         if not self.encoder.has_points or self.sessions is None:
@@ -153,12 +161,15 @@ class Fold:
             found.append(GoalClicks(self.plan, self._groupings(), click, self.encoder.goal_codes))
         return found
 
-    def _scrolls(self) -> list[Scroll]:
+    def _scrolls(self) -> Sequence[Scroll]:
         """Whole, and split by all that the plan names, as the maps."""
         if not self.plan.scroll or self.sessions is None or not {"scroll_y", "viewport_h"} <= self.encoder.columns:
             return []
         click, groupings = self.encoder.kinds.code("click"), self._groupings()
-        return [Scroll(self.plan, extra, click) for extra in dict.fromkeys((groupings[0], groupings[-1]))]
+        chosen = dict.fromkeys((groupings[0], groupings[-1]))
+        if self._sums is not None:
+            return [DeviceScroll(self.plan, extra, click, self._sums) for extra in chosen]
+        return [Scroll(self.plan, extra, click) for extra in chosen]
 
     def _exposures(self) -> list[Exposure]:
         """One measure for the whole and the split: its walk over the windows is the same."""

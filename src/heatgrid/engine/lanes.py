@@ -23,6 +23,7 @@ import numpy as np
 from heatgrid.cpu import late
 from heatgrid.engine import points
 from heatgrid.engine.block import DTYPES, Array, Block
+from heatgrid.engine.device_sums import DeviceSums
 from heatgrid.engine.direct import Unlike, numbered
 from heatgrid.engine.encode import AHEAD, Encoder, Needs
 from heatgrid.engine.fold import Fold
@@ -99,6 +100,7 @@ def run_plan(
     scratch: str | None = None,
     room: Room | None = None,
     keep: Keeper | None = None,
+    sums: DeviceSums | None = None,
 ) -> Outcome:
     """Run a plan over a source.
 
@@ -106,6 +108,7 @@ def run_plan(
     "auto" tries lane T and starts again where it meets a violation.
     memory : what the process may hold; scratch : the folder for rows beyond it; room : what lane P may use of it.
     keep : the run goes on from what it holds, and leaves there how far it has come.
+    sums : a device that counts for the measures that have kernels.
     """
     if order not in ORDERS:
         raise UsageError("unknown order", code="HG1120", where="order", value=order, hint=nearest(order, ORDERS))
@@ -120,7 +123,9 @@ def run_plan(
 
         def attempt(saved: Saved | None, before: _Run | None) -> tuple[_Run, tuple[State, str, list[str]]]:
             with Workers(threads) as workers:
-                run = _Run(source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers, keep)
+                run = _Run(
+                    source, plan, threads, progress, max_open, block_rows, budget, scratch, room, workers, keep, sums
+                )  # fmt: skip
                 run.follow(before)
                 try:
                     return run, run.go(order, spooled, saved)
@@ -178,15 +183,16 @@ class _Run:
     def __init__(
         self, source: Source, plan: Plan, threads: int, progress: Progress | None, max_open: int, block_rows: int,
         memory: Memory, scratch: str | None, room: Room | None, workers: Workers, keep: Keeper | None,
+        sums: DeviceSums | None,
     ) -> None:  # fmt: skip
-        self.workers, self.keep = workers, keep
+        self.workers, self.keep, self.sums = workers, keep, sums
         self.source, self.plan, self.threads, self.progress = source, plan, threads, progress
         self.max_open, self.block_rows = memory.open_sessions(max_open, plan), block_rows
         self.memory, self.scratch, self.room = memory, scratch, room
         check_segments(plan, source)
         self.needs = Needs.of(plan, set(source.columns) | set(plan.by), source.others)
-        # what runs side by side in lane M stands nowhere together: a run that is kept takes lane T
-        alone = None if keep is not None else points.needs_of(plan, self.needs)
+        # what runs side by side in lane M stands nowhere together: a run that is kept takes lane T; nor on a device
+        alone = None if keep is not None or sums is not None else points.needs_of(plan, self.needs)
         self._points_only = alone is not None
         self.needs = alone or self.needs
         self._numbered = keep is None and source.one_dictionary and source.replayable
@@ -433,7 +439,7 @@ class _Run:
             ids = numbered(self.plan, encoder, first, self.max_open, self.source.rows_hint or 0)
         return Fold(
             self.plan, encoder, lateness=lateness, max_open=self.max_open, workers=self.workers, numbered=ids,
-            watch=self._picked is None,
+            watch=self._picked is None, sums=self.sums,
         )  # fmt: skip
 
     def _blocks(
@@ -485,7 +491,9 @@ class _Run:
 
         def begun(scratch: Scratch) -> Partitioned:
             hint = self.source.rows_hint if self._picked is None else None
-            return Partitioned(self.plan, encoder, self.room or self.memory.room(), scratch, hint=hint)
+            return Partitioned(
+                self.plan, encoder, self.room or self.memory.room(), scratch, hint=hint, sums=self.sums
+            )
 
         def rest(after: Place | None) -> None:
             assert lane is not None

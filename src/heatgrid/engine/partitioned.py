@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from heatgrid.engine.block import DTYPES, Array, Block, absent
+from heatgrid.engine.device_sums import DeviceSums
 from heatgrid.engine.encode import Encoder
 from heatgrid.engine.fold import Fold
 from heatgrid.engine.memory import LEAST_ROWS, Room
@@ -38,8 +39,12 @@ class _Stopped(Exception):
 class Partitioned:
     """Blocks in, in any order of their rows, a state out."""
 
-    def __init__(self, plan: Plan, encoder: Encoder, room: Room, scratch: Scratch, *, hint: int | None) -> None:
+    def __init__(
+        self, plan: Plan, encoder: Encoder, room: Room, scratch: Scratch, *, hint: int | None,
+        sums: DeviceSums | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.encoder, self.room, self.scratch, self.hint = plan, encoder, room, scratch, hint
+        self._sums = sums
         self._top: Scatter | None = None
         self._stop = threading.Event()
         self.folds: list[Fold] = []
@@ -150,7 +155,7 @@ class Partitioned:
             rest(True)
 
     def _fold(self) -> Fold:
-        return Fold(self.plan, self.encoder, lateness=0, max_open=2**31, watch=True)
+        return Fold(self.plan, self.encoder, lateness=0, max_open=2**31, watch=True, sums=self._sums)
 
     def _parts(self, fold: Fold, scatter: Scatter, parts: list[int]) -> None:
         """All rows of some parts through the fold, those of a session in order."""

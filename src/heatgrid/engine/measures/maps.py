@@ -63,13 +63,7 @@ class MapMeasure:
 
     def fold(self, block: Block, order: Array, ready: int, layer_of_kind: Array) -> None:
         c = block.columns
-        base = c["page"] if len(c["page"]) else np.zeros(block.rows, np.int32)
-        for pairs, name in zip(self.pairs, self.extra, strict=True):
-            out = np.empty(block.rows, np.int32)
-            pairs.encode(base, c[name], out)
-            base = out
-        weight = c["weight"]
-        self._room(int(base.max(initial=-1)) + 1, int(weight.sum()) if len(weight) else block.rows)
+        base = self._bases(block)
         if self._scratch.shape[1] < block.rows:
             self._scratch = np.empty((4, block.rows * 5 // 4), np.int64)
         rows, cells, maps, places = self._scratch
@@ -89,6 +83,18 @@ class MapMeasure:
             )  # fmt: skip
             if reason != tiles.DONE:
                 self.make_room(int(reason))
+
+    def _bases(self, block: Block) -> Array:
+        """The base of each row's map, with room for all of them."""
+        c = block.columns
+        base = c["page"] if len(c["page"]) else np.zeros(block.rows, np.int32)
+        for pairs, name in zip(self.pairs, self.extra, strict=True):
+            out = np.empty(block.rows, np.int32)
+            pairs.encode(base, c[name], out)
+            base = out
+        weight = c["weight"]
+        self._room(int(base.max(initial=-1)) + 1, int(weight.sum()) if len(weight) else block.rows)
+        return base
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
         at = 0
