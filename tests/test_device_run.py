@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import heatgrid as hg
+import test_resume
 import test_scroll
 from answers import differences, of_heat, of_oracle, run_engine
+from counters import counters, named, odd_views
 from emulator.build import REVERSE, SHUFFLED, needs_compiler
 from emulator.device import EmulatedDevice
 from heatgrid.cpu import scroll, tiles
@@ -22,6 +26,7 @@ from heatgrid.engine import backend, device_sums
 from heatgrid.engine.backend import Choice
 from heatgrid.engine.device_sums import DeviceSums, Grid
 from heatgrid.engine.lanes import run_plan
+from heatgrid.engine.memory import Room
 from heatgrid.gpu import availability
 from heatgrid.states.store import to_bytes
 from heatgrid.words.errors import DeviceError
@@ -84,24 +89,18 @@ def test_scroll_says_what_the_oracle_says(data: Any, more: Any) -> None:
     assert to_bytes(heat.state) == to_bytes(run_engine(data, fields).state)
 
 
-def odd_views(n: int, rng: Any) -> np.ndarray:
-    """Ended views and stays at all edges of bands, octaves and sixteenths."""
-    px = np.array(
-        [0, 0.5, 7.999999999999999, 8, 63, 64, 127, 127.5, 128, 160, 161.25, 255, 256, 3000.75, 262_143.5, 262_144]
-    )
-    log = rng.choice(px, (n, scroll.LOG_FIELDS))
-    log[:, 3] = rng.choice([0, 40, 1000, 70_000, 262_144], n)
-    log[:, 4] = rng.choice([*px, 1e300], n)
-    log[:, 5:7] = rng.choice([8, 24, 96.5, 160, 99_999], (n, 2))
-    log[:, 7] = rng.choice([-1, 0, 3, 15, 32_000], n)
-    key = rng.integers(0, 9, n)
-    log[:, 0] = 2 * key + 1
-    stays = rng.random(n) < 0.4
-    log[stays, 0] -= 1
-    log[stays, 1] = rng.integers(0, 50, stays.sum())
-    log[stays, 2] = log[stays, 1] + rng.integers(1, 50, stays.sum())
-    log[stays, 3] = rng.integers(1, 2**50, stays.sum())
-    return log
+@pytest.mark.parametrize("kind", ["ordered", "shuffled"])
+def test_a_run_on_a_device_goes_on_from_a_checkpoint(
+    kind: str, dump: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With rows in its logs, points that wait and sessions that have ended with their numbers."""
+    table = pq.read_table(dump)
+    paths = test_resume.files(table.append_column("seq", pa.array(np.arange(len(table)))), tmp_path / "in", kind)
+    want = run_plan(hg.read(paths), PLAN)
+    how = {"threads": 2, "max_open": 20, "room": Room(1 << 20, 700, 1000, 4), "sums": on_device(1700)}
+    got, _, stopped = test_resume.in_pieces(paths, PLAN, tmp_path / "keep", (1, 1), monkeypatch, **how)
+    assert stopped == 2
+    assert to_bytes(got.state) == to_bytes(want.state)
 
 
 @pytest.mark.parametrize(("band", "seed"), [(1.0, 0), (8.0, REVERSE), (10.0, SHUFFLED)])
@@ -116,18 +115,6 @@ def test_every_counter_of_scroll(band: float, seed: int) -> None:
     assert (np.diff(found.code) > 0).all()
     assert named(want) == named(got)
     assert len(named(got)) > 200
-
-
-def counters() -> tuple[Any, ...]:
-    table, keys = np.full(1 << 15, -1, np.int32), np.zeros(1 << 13, np.int64)
-    near = np.zeros((9, scroll.NEAR), np.int32)
-    return table, keys, np.zeros(1, np.int64), np.zeros((len(keys), scroll.TILE), np.int64), near
-
-
-def named(of: tuple[Any, ...]) -> dict[tuple[int, int], int]:
-    _, keys, used, counts, _ = of
-    rows, at = np.nonzero(counts[: used[0]])
-    return {(int(keys[r]), int(a)): int(counts[r, a]) for r, a in zip(rows, at, strict=True)}
 
 
 def points(n: int, rng: Any, more: bool) -> dict[str, np.ndarray]:

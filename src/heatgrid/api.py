@@ -9,7 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from heatgrid.engine.backend import Choice, for_plan
+from heatgrid.engine.backend import for_plan
 from heatgrid.engine.device_sums import DeviceSums
 from heatgrid.engine.lanes import Outcome, run_plan
 from heatgrid.engine.pool import thread_count
@@ -95,7 +95,9 @@ def run(
         many = 1
     try:
         with ExitStack() as opened:
-            keep = None if resume is None else opened.enter_context(_kept(resume, source, chosen, device))
+            keep = (
+                None if resume is None else opened.enter_context(_kept(resume, source, chosen, on_gpu=sums is not None))
+            )
             outcome = _settled(
                 source, chosen, order=order, threads=many, progress=tell, memory=memory, scratch=folder, keep=keep,
                 sums=sums,
@@ -116,7 +118,7 @@ def run(
 
 
 @contextmanager
-def _kept(folder: str | os.PathLike[str], source: Events, plan: Plan, device: Choice) -> Iterator[Checkpoint]:
+def _kept(folder: str | os.PathLike[str], source: Events, plan: Plan, *, on_gpu: bool = False) -> Iterator[Checkpoint]:
     """The checkpoint of a run, for this run alone. Errors: UsageError HG1160, HG1301."""
     if not source.replayable or len(source.inputs) < len(source.parts):
         raise UsageError(
@@ -125,7 +127,7 @@ def _kept(folder: str | os.PathLike[str], source: Events, plan: Plan, device: Ch
         )  # fmt: skip
     counts = {name: value for name, value in plan.as_dict().items() if name not in ("max_pages", "max_features")}
     who = {"version": version_stamp(), "plan": counts, "reading": source.asked, "inputs": source.inputs}
-    if device.device is not None:
+    if on_gpu:
         who["backend"] = "gpu"  # what a run holds there is not what one on the CPU goes on from
     with held(folder):
         yield Checkpoint(folder, who)

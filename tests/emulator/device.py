@@ -7,8 +7,10 @@ that no event promises, gives a wrong answer here as it could on a device.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import get_ident, main_thread
 from typing import Any
 
 import numpy as np
@@ -76,9 +78,17 @@ class EmulatedDevice:
     awaited: list[int] = field(default_factory=list)
     uploads: int = 0
     held: int = 0
+    of_thread: int = 0
+    """That runs with this device, where one said so."""
 
     def free_bytes(self) -> int:
         return self.memory - self.held
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        self.of_thread = get_ident()
+        yield
+        self.of_thread = 0
 
     def stream(self) -> LazyStream:
         self.streams.append(LazyStream())
@@ -130,6 +140,7 @@ class EmulatedDevice:
         return np.array(array, subok=False)
 
     def launch(self, launch: Launch, stream: LazyStream) -> None:
+        assert get_ident() in (self.of_thread, main_thread().ident), "the thread has another device"
         assert launch.threads % 32 == 0
         assert launch.shared <= self.limits.shared_block
         assert all(isinstance(a, (np.generic, OnDevice, type(None))) for a in launch.args), launch

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import cupy
 import numpy as np
 
 import heatgrid as hg
+from heatgrid.demo.generate import write
+from heatgrid.states.store import to_bytes
 
 rng = np.random.default_rng(0)
 x, y = rng.normal(50, 30, (2, 5000)).astype(np.float32)
@@ -28,3 +33,9 @@ for times in (time, rng.permutation(time)):
     columns = rng.integers(0, 400, 5000), times, rng.integers(0, 40, 5000)
     want = hg.dwell(*columns, order="any", backend="cpu")
     assert hg.dwell(*(cupy.asarray(c) for c in columns)).equals(want)
+plan = hg.Plan(maps=["clicks", "moves"], scroll=True, tables=())
+with TemporaryDirectory() as folder:
+    path = Path(folder) / "events.parquet"
+    write(path, 5000, seed=2)
+    want = to_bytes(hg.run(path, plan, backend="cpu").state)
+    assert to_bytes(hg.run(path, plan, backend="gpu").state) == want

@@ -6,6 +6,7 @@ pytest -m gpu tests/gpu     this alone
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,14 @@ import pytest
 
 import heatgrid as hg
 from cases import SMOOTH, Case, bin_cases, check, smooth_cases
+from counters import counters, named, odd_views
+from heatgrid.cpu import scroll
+from heatgrid.demo.generate import write
+from heatgrid.engine.backend import for_plan
+from heatgrid.engine.device_sums import DeviceSums
+from heatgrid.engine.lanes import run_plan
 from heatgrid.gpu.availability import why_not
+from heatgrid.states.store import to_bytes
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(why_not()), reason=f"no GPU: {why_not()}")]
 
@@ -74,6 +82,32 @@ def test_dwell(cupy: Any, ordered: bool) -> None:
     assert hg.dwell(session[:9999], time[:9999], feature[:9999], backend="gpu").equals(
         hg.dwell(session[:9999], time[:9999], feature[:9999], backend="cpu", order="any")
     )
+
+
+@pytest.mark.parametrize("order", ["auto", "any"])
+def test_a_plan(order: str, tmp_path: Path) -> None:
+    """Maps and scroll of a dump: the bytes of the CPU, in lanes T and P, whole and in small chunks."""
+    path = tmp_path / "events.parquet"
+    write(path, 300_000, seed=3)
+    plan = hg.Plan(maps=["clicks", "moves"], scroll=True, tables=(), by=["device"], every="day", moves_sessions=True)
+    want = to_bytes(hg.run(path, plan, backend="cpu").state)
+    heat = hg.run(path, plan, backend="gpu", order=order)
+    assert (heat.summary["backend"], heat.summary["on_cpu"]) == ("gpu", [])
+    assert to_bytes(heat.state) == want
+    sums = DeviceSums(for_plan("gpu", plan), 20_000)
+    assert to_bytes(run_plan(hg.read(path), plan, order=order, sums=sums).state) == want
+    assert sums.chunks > 20
+
+
+def test_every_counter_of_scroll() -> None:
+    """All edges of bands, octaves and shares, against the CPU's leaf."""
+    log = odd_views(500_000, np.random.default_rng(9))
+    want, got = counters(), counters()
+    assert scroll.replay(log, 0, len(log), 10.0, *want) == len(log)
+    plan = hg.Plan(maps=(), scroll=True, tables=())
+    (found,) = DeviceSums(for_plan("gpu", plan)).scroll(log, len(log), 10.0, 9)
+    assert scroll.add(found.code, found.sums, 0, *got) == len(found.code)
+    assert named(got) == named(want)
 
 
 def test_dlpack_and_strides(cupy: Any) -> None:

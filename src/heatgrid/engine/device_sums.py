@@ -101,7 +101,7 @@ class DeviceSums:
                 yield here(at, n)
                 return
             try:
-                with self._lock:
+                with self._lock, self._device.current():
                     done = there(at, stop)
                     self.chunks += 1
             except OutOfMemory as error:

@@ -52,6 +52,8 @@ class Fold:
     workers : measures work beside the scan of the next block; without them as the block is pushed.
     """
 
+    of_process = ("_sums",)
+
     def __init__(
         self, plan: Plan, encoder: Encoder, *, lateness: int, max_open: int, workers: Workers | None = None,
         numbered: tuple[Array, Array] | None = None, watch: bool = False,

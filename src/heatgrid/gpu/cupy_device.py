@@ -61,6 +61,9 @@ class CupyDevice:
         free = self._cupy.cuda.runtime.memGetInfo()[0]
         return int(free + self._cupy.get_default_memory_pool().free_bytes())
 
+    def current(self) -> Any:
+        return self._cupy.cuda.Device(self._device.id)
+
     def stream(self) -> CupyStream:
         return CupyStream(self._cupy.cuda.Stream(non_blocking=True))
 

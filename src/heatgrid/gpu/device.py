@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,6 +48,9 @@ class Device(Protocol):
     limits: Limits
 
     def free_bytes(self) -> int: ...
+
+    def current(self) -> AbstractContextManager[object]:
+        """Makes it this thread's device: each thread begins with another of its own."""
 
     def stream(self) -> Stream: ...
 
