@@ -3,6 +3,7 @@ the CPU and what the oracle says, for any chunk, lane and memory."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from answers import differences, of_heat, of_oracle, run_engine
 from counters import counters, named, odd_views
 from emulator.build import REVERSE, SHUFFLED, needs_compiler
 from emulator.device import EmulatedDevice
+from heatgrid.cli import main
 from heatgrid.cpu import scroll, tiles
 from heatgrid.demo.generate import write
 from heatgrid.engine import backend, device_sums
@@ -47,7 +49,7 @@ def on_device(rows: int, device: EmulatedDevice | None = None, forced: bool = Tr
 @pytest.fixture(scope="module")
 def dump(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("dump") / "events.parquet"
-    write(path, 3000, seed=5)
+    write(path, 1500, seed=5)
     return path
 
 
@@ -64,7 +66,7 @@ def test_the_demo_dump_gives_the_same_bytes(way: int, dump: Any, whole: bytes) -
     """Fails if a session counts twice in two chunks, or as another one that has its number; if a point that waits for
     its width, one outside, or a wide window is lost; if a stay or a view counts for another band."""
     device = EmulatedDevice(seed=way)
-    sums = on_device(1500, device)
+    sums = on_device(600, device)
     outcome = run_plan(hg.read(dump), PLAN, sums=sums, **WAYS[way])
     assert to_bytes(outcome.state) == whole
     assert outcome.lane == ("P" if way == 1 else "T")
@@ -97,9 +99,9 @@ def test_a_run_on_a_device_goes_on_from_a_checkpoint(
     table = pq.read_table(dump)
     paths = test_resume.files(table.append_column("seq", pa.array(np.arange(len(table)))), tmp_path / "in", kind)
     want = run_plan(hg.read(paths), PLAN)
-    how = {"threads": 2, "max_open": 20, "room": Room(1 << 20, 700, 1000, 4), "sums": on_device(1700)}
-    got, _, stopped = test_resume.in_pieces(paths, PLAN, tmp_path / "keep", (1, 1), monkeypatch, **how)
-    assert stopped == 2
+    how = {"threads": 2, "max_open": 20, "room": Room(1 << 20, 700, 1000, 4), "sums": on_device(600)}
+    got, _, stopped = test_resume.in_pieces(paths, PLAN, tmp_path / "keep", (1,), monkeypatch, **how)
+    assert stopped == 1
     assert to_bytes(got.state) == to_bytes(want.state)
 
 
@@ -198,18 +200,18 @@ def test_auto_takes_what_has_a_kernel_to_the_device(
     want = to_bytes(hg.run(dump, plan, backend="cpu").state)
     assert hg.run(dump, plan).summary["backend"] == "cpu"
     assert not device.entries
-    monkeypatch.setattr(backend, "LEAST_ROWS", 3000)
+    monkeypatch.setattr(backend, "LEAST_ROWS", 1500)
     heat = hg.run(dump, plan)
     assert to_bytes(heat.state) == want
     assert [heat.summary[k] for k in ("backend", "on_gpu", "on_cpu")] == ["gpu", ["the map of moves"], ["features"]]
-    assert heat.summary["backend_reason"] == "3,000 rows: the map of moves; no GPU kernel for features"
+    assert heat.summary["backend_reason"] == "1,500 rows: the map of moves; no GPU kernel for features"
     assert "place_points" in device.entries
 
 
 def test_a_device_without_room_leaves_a_run_to_the_cpu(
     device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch, dump: Any, whole: bytes
 ) -> None:
-    monkeypatch.setattr(backend, "LEAST_ROWS", 3000)
+    monkeypatch.setattr(backend, "LEAST_ROWS", 1500)
     device.memory = 100
     heat = hg.run(dump, PLAN)
     assert to_bytes(heat.state) == whole
@@ -218,3 +220,24 @@ def test_a_device_without_room_leaves_a_run_to_the_cpu(
     with pytest.raises(DeviceError) as caught:
         hg.run(dump, PLAN, backend="gpu")
     assert caught.value.code == "HG5005"
+
+
+def test_the_bench_tells_the_steps_of_a_device_apart(
+    device: EmulatedDevice, capfd: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    """Copies from both kinds of memory, kernels and the way back, of every kernel that counts; answers compared."""
+    path = tmp_path / "bench.json"
+    words = ["--rows", "700", "--grid", "32x32", "--rounds", "1", "--only", "device", "-o", str(path)]
+    assert main(["bench", *words, "--backend", "cpu,gpu"]) == 0
+    cases = json.loads(path.read_text())["cases"]
+    steps = {"floor: reading on the device", "heatgrid", *(f"heatgrid, gpu: {step}" for step in STEPS)}
+    assert [set(case["ns"]) for case in cases[:4]] == [steps] * 4
+    assert set(cases[4]["ns"]) == {"heatgrid", "heatgrid, gpu: the whole run"}
+    assert all(case["share_of_reading"]["heatgrid, gpu: kernels"] > 0 for case in cases[:4])
+    assert {"bin_f32_global", "visits_shared", "place_points", "scroll_counts", "run_sums"} <= set(device.entries)
+    out = capfd.readouterr().out
+    assert out.count("% of reading once") == 4
+    assert out.count("pinned memory") == 4
+
+
+STEPS = ("copy, pageable memory", "copy, pinned memory", "kernels", "finish")

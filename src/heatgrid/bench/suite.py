@@ -1,4 +1,5 @@
-"""What `heatgrid bench` runs: points into grids and into many maps, smoothing, times, and the whole way from a dump."""
+"""What `heatgrid bench` runs: points into grids and into many maps, smoothing, times, the whole way from a dump, and
+where a GPU takes part what it does step by step."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from heatgrid.bench import binning, blurs, points
 from heatgrid.bench.floor import reading
 from heatgrid.bench.race import FLOOR, Contender, machine, race, summary, versions
 
-SECTIONS = ("points", "maps", "smooth", "dwell", "dump")
+SECTIONS = ("points", "maps", "smooth", "dwell", "dump", "device")
 PEERS = {
     "datashader": "datashader",
     "fast_histogram": "fast-histogram",
@@ -137,6 +138,13 @@ def _dump(asked: Asked) -> Iterator[Case]:
         yield "Parquet to click map and time per feature", "row", _equal(works, asked)
 
 
+def _device(asked: Asked) -> Iterator[Case]:
+    if asked.gpu:
+        from heatgrid.bench import device
+
+        yield from device.cases(asked.rows, asked.grids, asked.rounds)
+
+
 def _equal(works: dict[str, Contender], asked: Asked) -> dict[str, Any]:
     """Contenders whose answers must equal the first one's; the floor's is none."""
     first: list[Any] = []
@@ -160,4 +168,5 @@ def _size(shape: tuple[int, int]) -> str:
 
 _SECTIONS: dict[str, Callable[[Asked], Iterator[Case]]] = {
     "points": _points, "maps": _maps, "smooth": _smooth, "dwell": _dwell, "dump": _dump,
+    "device": _device,
 }  # fmt: skip

@@ -21,7 +21,7 @@ class Bench:
     grid: list[str] = opt("--grid", "NYxNX,...", "Grids of the points, and images to be smoothed [1080x1920].", list)
     sigma: list[str] = opt("--sigma", "CELLS,...", "Widths of the Gaussians [2,8,32].", list)
     groups: int = opt("--groups", "N", "Maps of 270 x 480 that the points fall into [50].", 50)
-    only: list[str] = opt("--only", "WORK,...", "points, maps, smooth, dwell, dump [all].", list)
+    only: list[str] = opt("--only", "WORK,...", "points, maps, smooth, dwell, dump, device [all].", list)
     peers: bool = opt("--peers", "", "The best of the others too, as far as they are installed.", False)
     backend: list[str] = opt("--backend", "cpu,gpu", "With gpu or auto the GPU too, beside the CPU [cpu].", list)
     rounds: int = opt("--rounds", "N", "Turns of each [5].", 5)
@@ -109,6 +109,9 @@ def lines(report: dict[str, Any], verbose: bool) -> list[str]:
 def _more(case: dict[str, Any], name: str) -> str:
     if name in case.get("errors", {}):
         return f"error {case['errors'][name]:.0e}"
+    if name in case.get("gb_s", {}):
+        share = case.get("share_of_reading", {}).get(name)
+        return f"{case['gb_s'][name]:.3g} GB/s" + ("" if share is None else f", {share:.0%} of reading once")
     cells = case.get("cells_that_differ", {}).get(name)
     return f"{cells:,} cells differ" if cells else ""
 

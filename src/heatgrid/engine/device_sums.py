@@ -9,7 +9,7 @@ chunks.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -83,7 +83,7 @@ class DeviceSums:
         """log: map, who, x, y, width, weight (the last two may have no rows). maps: more than any map's number."""
         yield from self._parts(
             n, lambda a, b: _points_on_device(self._device, _slice(log, a, b), grid, maps),
-            lambda a, b: _points_here(_slice(log, a, b), grid, maps),
+            lambda a, b: points_here(_slice(log, a, b), grid, maps),
         )  # fmt: skip
 
     def scroll(self, log: Array, n: int, band: float, keys: int) -> Iterator[Sums | tuple[int, int]]:
@@ -119,29 +119,39 @@ def _slice(log: dict[str, Array], start: int, stop: int) -> dict[str, Array]:
 
 def _points_on_device(device: Device, log: dict[str, Array], grid: Grid, maps: int) -> Sums:
     n = len(log["map"])
-    axes = make_axis(grid.x0, grid.width, grid.nx), make_axis(grid.y0, grid.height, grid.ny)
-    none = maps * grid.nx * grid.ny
     sorter = Sorter(device, n)
-    code, who = device.empty(n, np.int64), device.empty(n, np.uint32)
-    tally = device.zeros(2 * kernels.LAYERS, np.uint64)
-    widest = device.zeros(maps, np.uint32) if len(log["width"]) else None
     amount = device.empty(n, np.int64) if len(log["weight"]) else None
+    if amount is not None:
+        device.upload(log["weight"], amount, sorter.stream)
     feed = Feed(device, PIECE, sorter.stream)
     names = [name for name in ("map", "who", "x", "y", "width") if len(log[name])]
+    pieces = feed.chunks(n, lambda a, b: {name: log[name][a:b] for name in names})
+    placed = (kernels.Points(**piece) for piece in pieces)
+    most = int(log["who"].max(initial=0))
+    found = sum_points(sorter, placed, amount, grid, maps, most, widths=len(log["width"]) > 0)
+    feed.finish()
+    return found
+
+
+def sum_points(
+    sorter: Sorter, pieces: Iterable[kernels.Points], amount: Any, grid: Grid, maps: int, most: int, *, widths: bool
+) -> Sums:
+    """Points that lie on the device: as many as the sorter's rows, their amounts (None: 1), numbers at most `most`."""
+    device, n = sorter.device, sorter.n
+    axes = make_axis(grid.x0, grid.width, grid.nx), make_axis(grid.y0, grid.height, grid.ny)
+    none = maps * grid.nx * grid.ny
+    code, who = device.empty(n, np.int64), device.empty(n, np.uint32)
+    tally = device.zeros(2 * kernels.LAYERS, np.uint64)
+    widest = device.zeros(maps, np.uint32) if widths else None
     at = 0
-    for piece in feed.chunks(n, lambda a, b: {name: log[name][a:b] for name in names}):
-        points = kernels.Points(**piece)
+    for points in pieces:
         stop = at + len(points.x)
         launch = kernels.place(
             points, *axes, grid.of_layer, none, code[at:stop], who[at:stop], widest, tally, device.limits
         )  # fmt: skip
         device.launch(launch, sorter.stream)
         at = stop
-    if amount is not None:
-        device.upload(log["weight"], amount, sorter.stream)
-    feed.finish()
-    most = int(log["who"].max(initial=0))
-    found = _summed(sorter, who if most else None, code, amount, none, most)
+    found = summed(sorter, who if most else None, code, amount, none, most)
     found.tally = device.download(tally).astype(np.int64)
     if widest is not None:
         found.widest = device.download(widest)
@@ -149,17 +159,22 @@ def _points_on_device(device: Device, log: dict[str, Array], grid: Grid, maps: i
 
 
 def _scroll_on_device(device: Device, log: Array, band: float, keys: int) -> Sums:
-    n = len(log)
-    sorter = Sorter(device, n * kernels.COUNTERS)
-    held = device.empty(n * kernels.COUNTERS, np.float64)
-    code, amount = device.empty(n * kernels.COUNTERS, np.int64), device.empty(n * kernels.COUNTERS, np.int64)
+    sorter = Sorter(device, len(log) * kernels.COUNTERS)
+    held = device.empty(sorter.n, np.float64)
     device.upload(log.reshape(-1), held, sorter.stream)
+    return sum_scroll(sorter, held, band, keys)
+
+
+def sum_scroll(sorter: Sorter, log: Any, band: float, keys: int) -> Sums:
+    """A log that lies on the device, of as many numbers as the sorter has rows."""
+    device, n = sorter.device, sorter.n // kernels.COUNTERS
+    code, amount = device.empty(sorter.n, np.int64), device.empty(sorter.n, np.int64)
     none = keys << (scroll.COUNTER_BITS + scroll.PLANE_BITS)
-    device.launch(kernels.scroll(held, n, band, none, code, amount, device.limits), sorter.stream)
-    return _summed(sorter, None, code, amount, none, 0)
+    device.launch(kernels.scroll(log, n, band, none, code, amount, device.limits), sorter.stream)
+    return summed(sorter, None, code, amount, none, 0)
 
 
-def _summed(sorter: Sorter, who: Any, code: Any, amount: Any, none: int, most: int) -> Sums:
+def summed(sorter: Sorter, who: Any, code: Any, amount: Any, none: int, most: int) -> Sums:
     """Sums of equal (who, code), without those of the code `none`; codes are below it, sessions at most `most`."""
     device, stream = sorter.device, sorter.stream
     rows = sorter.order(code, 0, max(none.bit_length(), 1))
@@ -184,7 +199,7 @@ def _summed(sorter: Sorter, who: Any, code: Any, amount: Any, none: int, most: i
     return Sums(sessions_of[kept], out[kept], device.download(sums)[kept], nothing, nothing)
 
 
-def _points_here(log: dict[str, Array], grid: Grid, maps: int) -> Sums:
+def points_here(log: dict[str, Array], grid: Grid, maps: int) -> Sums:
     """The same points one by one, for the CPU."""
     x, y, m = log["x"], log["y"], log["map"].astype(np.int64)
     with np.errstate(all="ignore"):
