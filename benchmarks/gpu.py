@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import heatgrid as hg
+from heatgrid.bench import device
 from heatgrid.engine import device_blur
 from heatgrid.engine.gauss import CUT, radius_of
 from heatgrid.gpu.availability import why_not
@@ -60,6 +61,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--groups", type=int, default=50)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--cpu-rows", type=int, default=20_000_000, help="points and rows that the CPU gets")
+    parser.add_argument("--plan-rows", type=int, default=4_000_000, help="rows of a plan, whole and step by step")
     parser.add_argument("-o", "--output", type=Path, help="a JSON file; default benchmarks/results/gpu-DEVICE.json")
     return parser.parse_args()
 
@@ -77,6 +79,7 @@ def main() -> int:
     bench.binning()
     bench.smoothing()
     bench.dwelling()
+    bench.steps()
     bench.write()
     return 0
 
@@ -269,6 +272,17 @@ class Bench:
         cpu = self.host_ms(lambda: hg.dwell(*host, backend="cpu"), repeat=1)
         assert hg.dwell(session[:some], clock[:some], feature[:some]).equals(hg.dwell(*host, backend="cpu"))
         self.say("dwell, CPU", cpu, ns_a_row=cpu * 1e6 / some, gpu_is_faster=(cpu / some) / (ordered / n))
+
+    def steps(self) -> None:
+        """What `heatgrid bench` tells: copies of both kinds, kernels and the way back apart; whole runs of a plan."""
+        grids = tuple(map(shape_of, self.asked.grids[:1]))
+        for label, item, found in device.cases(self.asked.plan_rows, grids, 3):
+            for name, ns in found["ns"].items():
+                facts = {f"ns_a_{item}": ns, "cpu": found["times_heatgrid"][name]}
+                facts |= {
+                    fact: found[fact][name] for fact in ("gb_s", "share_of_reading") if name in found.get(fact, {})
+                }
+                self.say(f"{label}: {name}", ns * found["items"] / 1e6, **facts)
 
     def host_ms(self, work: Callable[[], object], repeat: int = 3) -> float:
         seen = []

@@ -26,8 +26,8 @@ from heatgrid.gpu.axis import make_axis
 from heatgrid.gpu.device import Device, OutOfMemory
 
 LOG_ROWS = 1 << 21
-"""Of a measure: 59 MB at most, and 8 passes of a sort over it are 1 GB of traffic, below 1 ms; by its launches alone
-an eighth of it would take as long. Computed, not measured."""
+"""Of a measure: 75 MB at most. To sort and sum them is 0.6 GB of traffic on the device, 0.2 ms, about what the 40
+launches take by themselves: computed, not measured."""
 PIECE = 1 << 19
 """Rows copied while the ones before are placed."""
 LEAST_ROWS = 1 << 12

@@ -82,10 +82,9 @@ class DeviceMaps(MapMeasure):
         self._closed.append(ended[ended > 0])
 
     def _with(self, name: str, column: Array) -> None:
-        """Rows of the log get a column from the first block on that has it: 1 as a weight, no width before."""
+        """The log has a column where the source has it, which its first block tells."""
         if len(column) and not len(self._log[name]):
             self._log[name] = self._sums.staging(self._sums.rows, RARE[name])
-            self._log[name][: int(self._logged[0])] = name == "weight"
 
     def _make_way(self, reason: int) -> None:
         if reason == stage.FULL:
