@@ -27,6 +27,7 @@ FLOORS = {
     "heat": 5,
     "arrays": 5,
     "service": 5,
+    "snapshot": 5,
     "dwelling": 5,
     "dwelling_device": 5,
     "bench": 5,

@@ -24,6 +24,7 @@ from heatgrid.cli import (
     plan,
     report,
     scroll,
+    snapshot,
     states,
     tables,
 )
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "friction": friction.friction,
     "scroll": scroll.scroll,
     "layout": layout.layout,
+    "snapshot": snapshot.snapshot,
     "build": states.build,
     "merge": states.merge,
     "plan": plan.plan,
@@ -62,8 +64,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 _HEADINGS = (
-    "Input", "Dump", "Bench", "Converting", "Result", "Table", "Journey", "Which", "Slide", "Depth", "Looks", "Reading",
-    "Counting", "Running", "Common",
+    "Input", "Dump", "Bench", "Converting", "Result", "Table", "Journey", "Which", "Slide", "Depth", "Looks",
+    "Shooting", "Reading", "Counting", "Running", "Common",
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def missing(state: State) -> str | None:
     if not state.plan.known_layout:
         return (
             "no layout is known before the pass (--layout FILE, as heatgrid layout EVENTS -o FILE writes it from the "
-            "boxes of rows; or --areas FILE)"
+            "boxes of rows, and heatgrid snapshot RECORDINGS -o DIR from pages of rrweb; or --areas FILE)"
         )
     limited = any(a.min_width is not None or a.max_width is not None for a in state.plan.known_layout)
     needed = (*NEEDED, *(["viewport_w"] if limited else []))

@@ -154,6 +154,16 @@ class Nodes:
             row = one.above
         return _name(chain) if chain else None
 
+    def names(self, snapshot: int, node: int) -> str | None:
+        """The name of an element that is a feature by itself: it can be operated, or has a name of its own outside of
+        what can; None for all others."""
+        row = self.find(snapshot, node)
+        told = self.told(row) if row >= 0 else None
+        if told is None or not (told.active or told.own):
+            return None
+        name = self.name(snapshot, node)
+        return name if told.active or name == told.own else None
+
 
 def name_of(chain: Sequence[Element]) -> str:
     """The name of the first of some elements, each inside the next: of what can be operated, if it lies in that."""

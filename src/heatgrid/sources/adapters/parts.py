@@ -59,12 +59,13 @@ class RecordingPart:
 
     def _decode(self, job: Job) -> list[Piece]:
         try:
-            decoded = self.adapter.decode(self._bytes(), self.session)
+            decoded = self.adapter.decode(self.data(), self.session)
         except ValueError as error:
             raise corrupt(self.name, str(error)) from error
         return pieces(decoded, with_keys(decoded.batch, self.keys), job, self.name)
 
-    def _bytes(self) -> bytes:
+    def data(self) -> bytes:
+        """The whole file, unpacked. Errors: InputError HG2210 for more than can be a session."""
         stream = self._source.open()
         found: list[bytes] = []
         held = 0

@@ -68,19 +68,24 @@ class Reader:
 
     def decode(self, data: bytes, session: str) -> Decoded:
         tape, events, bad, rejected = self._events(data)
-        rows = np.empty((tape.used + len(events), FIELDS))
-        first, status = np.empty(len(events), np.int64), np.empty(len(events), np.uint8)
-        n = int(walk.rows_of(tape.data, tape.lines, events, rows, first, status))
-        if (status == PACKED).any():
-            raise ValueError("its events are packed (rrweb's packFn, or compressed); unpack them with rrweb's unpack()")
+        rows, status = _rows(tape, events)
         for event in np.flatnonzero((status == VOID) & (events >= 0)).tolist():
             rejected += 1
             if len(bad) < BAD_LINES:
                 bad.append((_line(tape.data, int(tape.lines[events[event], 1])), "no rrweb event"))
-        batch, broken = self._batch(tape, rows[:n], session)
+        batch, broken = self._batch(tape, rows, session)
         rejected += len(broken)
         bad += [(_line(tape.data, int(tape.lines[at, 1])), "NUL or lone surrogate") for at in broken[:BAD_LINES]]
         return Decoded(batch, rejected, bad)
+
+    def told(self, data: bytes) -> Told:
+        """What a recording says of its pages. Errors: ValueError, as ``decode``."""
+        tape, events, _, _ = self._events(data)
+        rows, _ = _rows(tape, events)
+        what = rows[:, WHAT].astype(np.int64)
+        hrefs: dict[int, str] = {}
+        self._special(tape, rows, what, np.zeros(len(rows), np.uint8), hrefs, {}, _KIND_CODES[what], [])
+        return Told(tape, rows, what, hrefs, self._words)
 
     def _events(self, data: bytes) -> tuple[Tape, Array, list[tuple[int, str]], int]:
         """The tape, the lines of its events (-1: unreadable), unreadable ones with their line, and how many."""
@@ -259,7 +264,7 @@ class Reader:
         unique, codes = np.unique(ids, return_inverse=True)
         words: dict[str, int] = {}
         of_id = np.full(len(unique), -1, np.int64)
-        nodes = Nodes(tape, self._words, self._nodes(tape, rows, what, snapshots))
+        nodes = Nodes(tape, self._words, _nodes(tape, rows, what, snapshots))
         for at, key in enumerate(unique.tolist()):
             name = None if key < 0 else nodes.name(key >> 32, key & 0xFFFFFFFF)
             if name is not None:
@@ -271,25 +276,52 @@ class Reader:
                 feature[at] = words.setdefault(tag, len(words))
         return feature, list(words)
 
-    @staticmethod
-    def _nodes(tape: Tape, rows: Array, what: Array, snapshots: Array) -> Array:
-        """Every node told of: int64 (nodes, 4): snapshot, id, parent's id, line."""
-        stack = np.empty((_DEEP, 2), np.int64)
-        found = np.empty((tape.used, 3), np.int64)
-        n = 0
-        ends: list[tuple[int, int]] = []
-        told = np.flatnonzero((what == SNAPSHOT) | (what == MUTATION))
-        for number in np.unique(snapshots[told]).tolist():
-            lines = rows[told[snapshots[told] == number], LINE].astype(np.int64)
-            n = int(walk.nodes_told(tape.data, tape.lines, lines, found, n, stack))
-            ends.append((number, n))
-        table = np.empty((n, 4), np.int64)
-        table[:, 1:] = found[:n]
-        begin = 0
-        for number, end in ends:
-            table[begin:end, 0] = number
-            begin = end
-        return table
+
+class Told:
+    """A recording on its tape: ``rows`` of cpu/rrweb.py, ``what`` each is, ``hrefs`` of those that open a page."""
+
+    def __init__(self, tape: Tape, rows: Array, what: Array, hrefs: dict[int, str], words: Words) -> None:
+        self.tape, self.rows, self.what, self.hrefs = tape, rows, what, hrefs
+        self.snapshots = np.cumsum(what == SNAPSHOT)
+        self._words = words
+
+    def text(self, row: int) -> bytes:
+        """The JSON of a row's data."""
+        start, stop = self.tape.lines[int(self.rows[row, LINE]), 1:3].tolist()
+        return self.tape.data[start:stop].tobytes()
+
+    def nodes(self) -> Nodes:
+        return Nodes(self.tape, self._words, _nodes(self.tape, self.rows, self.what, self.snapshots))
+
+
+def _rows(tape: Tape, events: Array) -> tuple[Array, Array]:
+    """The rows of events, and the status of each event."""
+    rows = np.empty((tape.used + len(events), FIELDS))
+    first, status = np.empty(len(events), np.int64), np.empty(len(events), np.uint8)
+    n = int(walk.rows_of(tape.data, tape.lines, events, rows, first, status))
+    if (status == PACKED).any():
+        raise ValueError("its events are packed (rrweb's packFn, or compressed); unpack them with rrweb's unpack()")
+    return rows[:n], status
+
+
+def _nodes(tape: Tape, rows: Array, what: Array, snapshots: Array) -> Array:
+    """Every node told of: int64 (nodes, 4): snapshot, id, parent's id, line."""
+    stack = np.empty((_DEEP, 2), np.int64)
+    found = np.empty((tape.used, 3), np.int64)
+    n = 0
+    ends: list[tuple[int, int]] = []
+    told = np.flatnonzero((what == SNAPSHOT) | (what == MUTATION))
+    for number in np.unique(snapshots[told]).tolist():
+        lines = rows[told[snapshots[told] == number], LINE].astype(np.int64)
+        n = int(walk.nodes_told(tape.data, tape.lines, lines, found, n, stack))
+        ends.append((number, n))
+    table = np.empty((n, 4), np.int64)
+    table[:, 1:] = found[:n]
+    begin = 0
+    for number, end in ends:
+        table[begin:end, 0] = number
+        begin = end
+    return table
 
 
 _KIND_CODES = np.full(64, _NAMES.index("interaction"), np.int32)

@@ -12,7 +12,7 @@ from heatgrid.sources.adapters.registry import Decoded
 from heatgrid.words.evidence import Evidence
 
 if TYPE_CHECKING:
-    from heatgrid.sources.adapters.recording import Reader
+    from heatgrid.sources.adapters.recording import Reader, Told
 
 START = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\s|//[^\n]*\n|/\*.*?\*/)*"
@@ -38,7 +38,8 @@ class Rrweb:
     )
     lacks: Mapping[str, str] = {
         "users": "a recording names no user; a folder user=NAME/ does",
-        "exposure, ctr": "no boxes: the recording has the page's markup, not its layout",
+        "exposure, ctr": "no boxes: the recording has the page's markup, not its layout; heatgrid snapshot lays it "
+        "out in a browser, and --layout DIR/layout.toml then tells",
         "page height": "no page_h: reach is cut at its p99",
         "fixed layers": "sticky targets cannot be told from others: their clicks are counted where the page was then",
     }
@@ -66,8 +67,15 @@ class Rrweb:
         return bool(spaces and _EVENT.match(head, spaces.end()))
 
     def decode(self, data: bytes, session: str) -> Decoded:
+        return self._read().decode(data, session)
+
+    def told(self, data: bytes) -> Told:
+        """What a recording says of its pages (heatgrid snapshot). Errors: ValueError, as ``decode``."""
+        return self._read().told(data)
+
+    def _read(self) -> Reader:
         if self._reader is None:
             from heatgrid.sources.adapters.recording import Reader
 
             self._reader = Reader(self.schema, self._page_event)
-        return self._reader.decode(data, session)
+        return self._reader
