@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import heatgrid as hg
-from heatgrid.sources.adapters import parts
+from heatgrid.sources.adapters import parts, recording
 from heatgrid.sources.adapters.rrweb import Rrweb
 from heatgrid.words.errors import InputError, UsageError
 from oracle import rrweb as slow
@@ -381,12 +382,76 @@ def test_a_page_that_no_text_can_name_is_rejected_with_its_line(escape):
     assert brief(decoded.batch.to_pylist(), "kind", "page") == [("click", None)]
 
 
-@pytest.mark.parametrize(
-    "data", ['["\\u001fpacked"]', json.dumps([meta(0), {"type": 2, "data": "H4sI", "timestamp": T}])]
-)
-def test_packed_events_are_an_error_that_says_so(data):
-    with pytest.raises(ValueError, match="packed"):
-        Rrweb().decode(data.encode(), "s")
+PLAIN = [meta(0), snapshot(1), said(5, 0, adds=[{"parentId": 3, "nextId": None, "node": node(40, "a", id="late")}]),
+         act(9, 2, 40, 5, 6), act(12, 2, 4, 5, 6)]  # fmt: skip
+
+
+def told(value, pack):
+    return pack(json.dumps(value).encode()).decode("latin-1")
+
+
+def by_rrweb(event):
+    return told(event | {"v": "v1"}, zlib.compress)
+
+
+def by_posthog(event):
+    def small(value):
+        return told(value, gzip.compress)
+
+    data = event["data"]
+    if event["type"] == 2:
+        data = small(data)
+    elif data.get("source") == 0:
+        data = {name: small(value) if name == "adds" else value for name, value in data.items()}
+    return event if data is event["data"] else event | {"data": data, "cv": "2024-10"}
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+@pytest.mark.parametrize("pack", [by_rrweb, by_posthog])
+@pytest.mark.parametrize("shape", ["array", "lines", "script", "around"])
+def test_packed_events_are_those_that_were_packed(pack, shape, ascii, tmp_path):
+    packed = [pack(event) for event in PLAIN]
+    whole = json.dumps(packed, ensure_ascii=ascii)
+    text = {
+        "array": whole, "script": f"const events = {whole};\n", "around": f'{{"data": {{"snapshots": {whole}}}}}',
+        "lines": "\n".join(json.dumps(event, ensure_ascii=ascii) for event in packed),
+    }[shape]  # fmt: skip
+    mine, plain = Rrweb().decode(text.encode(), "s"), Rrweb().decode(json.dumps(PLAIN).encode(), "s")
+    assert mine.batch.equals(plain.batch)
+    assert "a#late" in mine.batch["feature"].to_pylist()  # of a node that is told in a packed field
+    assert (mine.rejected, plain.rejected) == (0, 0)
+    if shape == "array":
+        (tmp_path / "a.json").write_text(text)
+        assert getattr(hg.read(tmp_path / "a.json").parts[0], "adapter").name == "rrweb"  # noqa: B009
+
+
+@pytest.mark.parametrize("line", [lambda window, events: {"window_id": window, "data": events},
+                                  lambda window, events: [window, events[0]]], ids=["several", "pairs"])  # fmt: skip
+def test_lines_as_posthog_stores_them(line):
+    text = "\n".join(json.dumps(line("w", [by_posthog(event)])) for event in PLAIN)
+    plain = Rrweb().decode(json.dumps(PLAIN).encode(), "s")
+    assert Rrweb().decode(text.encode(), "s").batch.equals(plain.batch)
+
+
+def test_a_packed_event_that_is_damaged_is_a_bad_row():
+    packed = [by_rrweb(event) for event in PLAIN]
+    packed[-1] = packed[-1][:-6]
+    decoded = Rrweb().decode(json.dumps(packed).encode(), "s")
+    assert decoded.rejected == 1
+    assert [row["feature"] for row in decoded.batch.to_pylist() if row["kind"] == "click"] == ["a#late"]
+
+
+def test_a_packed_event_that_unpacks_without_end_is_an_error(monkeypatch):
+    monkeypatch.setattr(recording, "MOST_UNPACKED", 1 << 20)
+    bomb = told([0] * 2_000_000, zlib.compress)
+    with pytest.raises(ValueError, match="unpack to more than 1 MiB"):
+        Rrweb().decode(json.dumps([bomb]).encode(), "s")
+
+
+def test_what_is_packed_otherwise_is_told_so():
+    with pytest.raises(ValueError, match="packed, and not as"):
+        Rrweb().decode(json.dumps([meta(0), {"type": 2, "data": "H4sI", "timestamp": T}]).encode(), "s")
+    assert Rrweb().decode(b'["\\u001fpacked"]', "s").rejected == 1
 
 
 def test_times_out_of_range_are_rejected_by_the_run(tmp_path):

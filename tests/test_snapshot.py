@@ -127,6 +127,16 @@ def test_each_page_is_shown_from_its_own_snapshot_and_at_its_own_width() -> None
     assert [stay.width for stay in stays(told, 500)] == [1400, 800, 500]
 
 
+def test_stock_that_is_taken_anew_is_where_later_mutations_begin() -> None:
+    events = [
+        meta(0, "http://a.example/x"), full(1, page(text(10, "old"))), change(50, texts=[{"id": 10, "value": "lost"}]),
+        meta(100, "http://a.example/x"), full(101, page(text(10, "new"), text(11, "!"))),
+        change(200, texts=[{"id": 11, "value": "?"}]),
+    ]  # fmt: skip
+    assert shown(events) == ["new?"]
+    assert shown(events, after_ms=60) == ["lost"]
+
+
 def test_a_page_nested_without_end_is_cut() -> None:
     adds = [
         {"parentId": 5 if n == 0 else 99 + n, "nextId": None, "node": el(100 + n, "b")} for n in range(DEEPEST + 200)
@@ -191,7 +201,7 @@ def test_a_page_and_bucket_have_one_picture_at_the_width_that_most_saw(
 ) -> None:
     dump = tmp_path / "dump"
     dump.mkdir()
-    for name, width, at in (("a", 1280, 0), ("b", 1280, 9000), ("c", 1100, 20_000), ("d", 400, 0)):
+    for name, width, at in (("a", 1280, 0), ("b", 1280, 9000), ("c", 1430, 20_000), ("d", 400, 0)):
         recording(dump, name, "http://a.example/p/17?q=a@b.example", width, at)
     recording(dump, "e", "http://a.example/p/18", 1280, 30_000, lasts=100)  # later, but it was left at once
     recording(dump, "f", "http://a.example/p-id", 1280, 0)  # the same file name

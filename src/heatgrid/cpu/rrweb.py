@@ -23,8 +23,8 @@ WORDS = (
 """Of these a tape is made; codes are 1 + the place."""
 (
     _TYPE, _DATA, _TIMESTAMP, _SOURCE, _POSITIONS, _X, _Y, _ID, _OFFSET, _POINTER, _WIDTH, _HEIGHT,
-    _HREF, _NODE, _INITIAL, _LEFT, _TOP, _ADDS, _PARENT, _CHILDREN, _TAG_NAME, _TEXT,
-) = range(1, 23)  # fmt: skip
+    _HREF, _NODE, _INITIAL, _LEFT, _TOP, _ADDS, _PARENT, _CHILDREN, _TAG_NAME, _TEXT, _ATTRIBUTES,
+) = range(1, 24)  # fmt: skip
 
 META, MOVE, TOUCH_MOVE, DRAG, SCROLL, RESIZE, INPUT, MEDIA, SELECTION, MUTATION, CUSTOM, PLUGIN, SNAPSHOT, LOADED = (
     range(1, 15)
@@ -64,6 +64,62 @@ def member(lines: Any, t: Any, word: Any) -> Any:
                 found = np.int64(child)
             child = np.int64(lines[child, 3])
     return found
+
+
+@tight
+def _row(table: Any, keys: Any, order: Any, snapshot: Any, node: Any) -> Any:
+    """The row of a node in a table of nodes, of equal ones the last; -1 if there is none."""
+    key = np.int64(snapshot) << 32 | (np.int64(node) & 0xFFFFFFFF)
+    low, high = np.int64(0), np.int64(keys.shape[0])
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] <= key:
+            low = middle + 1
+        else:
+            high = middle
+    return np.int64(order[low - 1]) if low and keys[low - 1] == key else np.int64(-1)
+
+
+@tight
+def elements(
+    lines: Any, table: Any, keys: Any, order: Any, rows: Any, field: Any, seen: Any, around: Any, found: Any, used: Any
+) -> Any:  # fmt: skip
+    """What names need of nodes and of all elements around them, a line of ``found`` each.
+
+    table : int64 (nodes, 4), snapshot, id, parent's id, line; keys, order : its rows by (snapshot, id).
+    rows : int64, of the nodes that are asked for. field : int32 by word, the column of an attribute, or -1.
+    seen : uint8 by row, 1 for those that have a line already. around : int64 (lines, 2), the row and that of its
+    parent, or -1. found : int32 (lines, columns), the line of the tag's name on the tape, then those of attributes (-1:
+    none). Returns how many lines there are then.
+    """
+    for k in range(rows.shape[0]):
+        r = np.int64(rows[k])
+        while r >= 0 and seen[r] == 0:
+            seen[r] = 1
+            around[used, 0] = r
+            around[used, 1] = _row(table, keys, order, table[r, 0], table[r, 2])
+            for c in range(found.shape[1]):
+                found[used, c] = -1
+            t = np.int64(table[r, 3])
+            attributes = np.int64(-1)
+            child = t + 1
+            while child < lines[t, 3]:
+                word = lines[child, 0] >> 8
+                if word == _TAG_NAME:
+                    found[used, 0] = child
+                elif word == _ATTRIBUTES:
+                    attributes = np.int64(child)
+                child = np.int64(lines[child, 3])
+            if attributes >= 0 and lines[attributes, 0] & 0xFF == OBJECT:
+                child = attributes + 1
+                while child < lines[attributes, 3]:
+                    column = field[lines[child, 0] >> 8]
+                    if column >= 0:
+                        found[used, column] = child
+                    child = np.int64(lines[child, 3])
+            r = np.int64(around[used, 1])
+            used += 1
+    return used
 
 
 @tight

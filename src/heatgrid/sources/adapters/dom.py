@@ -40,6 +40,8 @@ class Told(NamedTuple):
     active: bool
 
 
+_NAMING = ("", "id", "role", "onclick", "aria-label", "title", "alt", "name", "type", *MARKS)
+"""The tag, and the attributes that names are made of."""
 _MADE = re.compile(r"\d{4}|[0-9a-f]{8}|^:r|^(radix|react-aria|headlessui|ember|mui|ext-gen|yui|rc[-_])", re.IGNORECASE)
 _EMAIL = re.compile(r"\S+@\S+\.\S+")
 _SPACES = re.compile(r"\s+")
@@ -69,13 +71,29 @@ class Nodes:
         self._keys, self._parents = keys[self._order], above[self._above]
         self._members: dict[int, dict[str, int]] = {}
         self._told: dict[int, Told] = {}
+        self._chains: dict[int, list[Told]] = {}
         self._found = np.empty((512, 2), np.int32)
+        self._field = np.full(len(words.names) + 1, -1, np.int32)
+        for column, name in enumerate(_NAMING[1:], 1):
+            self._field[words.code[name]] = column
+        # as large as there are nodes: what is not written to takes no memory
+        self._seen, self._used = np.zeros(len(table), np.uint8), 0
+        self._around = np.empty((len(table), 2), np.int64)
+        self._lines = np.empty((len(table), len(_NAMING)), np.int32)
+        self._bytes = tape.data.data
 
     def find(self, snapshot: int, node: int) -> int:
         """The row of a node, or -1."""
         key = snapshot << 32 | (node & 0xFFFFFFFF)
         at = int(self._keys.searchsorted(key, side="right")) - 1
         return int(self._order[at]) if at >= 0 and self._keys[at] == key else -1
+
+    def rows(self, keys: Array) -> Array:
+        """The rows of nodes by snapshot << 32 | id; -1 for those that are not known."""
+        if not len(self._keys):
+            return np.full(len(keys), -1, np.int64)
+        at = self._keys.searchsorted(keys, side="right") - 1
+        return np.where((at >= 0) & (self._keys[at] == keys), self._order[at], -1)
 
     def parent(self, row: int) -> int:
         return self.find(int(self._table[row, 0]), int(self._table[row, 2]))
@@ -104,22 +122,40 @@ class Nodes:
     def tag(self, row: int) -> str:
         return self.text(self.members(int(self._table[row, 3])).get("tagName")).lower()
 
-    def attributes(self, row: int) -> dict[str, str]:
-        line = self.members(int(self._table[row, 3])).get("attributes")
-        if line is None or int(self.tape.lines[line, 0]) & 0xFF != leaves.OBJECT:
-            return {}
-        return {name: self.text(at) for name, at in self.members(line).items()}
+    def gather(self, rows: Array) -> None:
+        """What the names of some nodes need, in one call."""
+        first = self._used
+        self._used = last = int(
+            walk.elements(
+                self.tape.lines, self._table, self._keys, self._order, rows, self._field, self._seen, self._around,
+                self._lines, first,
+            )
+        )  # fmt: skip
+        found = self._lines[first:last]
+        places, columns = np.nonzero(found >= 0)
+        lines = found[places, columns]
+        given: list[dict[str, str]] = [{} for _ in range(last - first)]
+        for place, column, line, span in zip(
+            places.tolist(), columns.tolist(), lines.tolist(), self.tape.lines[lines].tolist(), strict=True
+        ):
+            given[place][_NAMING[column]] = self._text(line, span)
+        for (row, above), attributes in zip(self._around[first:last].tolist(), given, strict=True):
+            tag = attributes.pop("", "").lower()
+            self._told[row] = Told(
+                (tag, attributes, partial(self.content, row)), above, _own(tag, attributes), is_active(tag, attributes)
+            )
+
+    def _text(self, line: int, span: list[int]) -> str:
+        kind, start, stop, _ = span
+        if kind & 0xFF == leaves.STRING:
+            return str(self._bytes[start:stop], "utf-8", "replace")
+        return self.text(line)
 
     def told(self, row: int) -> Told:
         """An element as names need it: of those above many elements, once."""
-        found = self._told.get(row)
-        if found is None:
-            tag, attributes = self.tag(row), self.attributes(row)
-            found = self._told[row] = Told(
-                (tag, attributes, partial(self.content, row)), self.parent(row), _own(tag, attributes),
-                is_active(tag, attributes),
-            )  # fmt: skip
-        return found
+        if row not in self._told:
+            self.gather(np.array([row], np.int64))
+        return self._told[row]
 
     def content(self, row: int, most: int = 200) -> str:
         """What an element reads, as far as it is short."""
@@ -141,18 +177,24 @@ class Nodes:
     def name(self, snapshot: int, node: int) -> str | None:
         """The name of the element that a node belongs to: what can be operated, if it lies in that; None if unknown."""
         row = self.find(snapshot, node)
-        if row < 0:
-            return None
-        if not self.tag(row):
-            row = self.parent(row)
-        chain: list[Told] = []
-        while row >= 0 and len(chain) < UP:
-            one = self.told(row)
-            if not one.element[0]:
-                break
-            chain.append(one)
-            row = one.above
+        return None if row < 0 else self.name_at(row)
+
+    def name_at(self, row: int) -> str | None:
+        """The same of the node in a row."""
+        one = self.told(row)
+        chain = self._chain(row if one.element[0] else one.above)
         return _name(chain) if chain else None
+
+    def _chain(self, row: int) -> list[Told]:
+        """An element and those around it, UP at most."""
+        path: list[int] = []
+        while row >= 0 and row not in self._chains and self.told(row).element[0] and len(path) <= self._used:
+            path.append(row)
+            row = self.told(row).above
+        chain = self._chains.get(row, [])
+        for at in reversed(path):
+            chain = self._chains[at] = [self.told(at), *chain[: UP - 1]]
+        return chain
 
     def names(self, snapshot: int, node: int) -> str | None:
         """The name of an element that is a feature by itself: it can be operated, or has a name of its own outside of

@@ -40,6 +40,7 @@ from heatgrid.cpu.rrweb import (
     WORDS,
 )  # fmt: skip
 from heatgrid.sources.adapters.dom import Nodes, text_of
+from heatgrid.sources.adapters.packed import MARK, Packed, unpacked
 from heatgrid.sources.adapters.registry import Decoded
 from heatgrid.sources.adapters.rrweb import START
 from heatgrid.sources.layouts import is_utf8
@@ -57,6 +58,8 @@ _KINDS = {
 _NAMES = [*dict.fromkeys(_KINDS.values()), "hidden", "visible", "interaction"]
 _POINTERS = ["mouse", "pen", "touch"]
 _DEEP = 4096
+MOST_UNPACKED = 512 << 20
+"""Bytes of a recording's packed events; as many as one may have that is not packed."""
 
 
 class Reader:
@@ -67,8 +70,7 @@ class Reader:
         self._words = Words((*WORDS, "events", "snapshots"))
 
     def decode(self, data: bytes, session: str) -> Decoded:
-        tape, events, bad, rejected = self._events(data)
-        rows, status = _rows(tape, events)
+        tape, events, bad, rejected, rows, status = self._rows(data)
         for event in np.flatnonzero((status == VOID) & (events >= 0)).tolist():
             rejected += 1
             if len(bad) < BAD_LINES:
@@ -80,12 +82,29 @@ class Reader:
 
     def told(self, data: bytes) -> Told:
         """What a recording says of its pages. Errors: ValueError, as ``decode``."""
-        tape, events, _, _ = self._events(data)
-        rows, _ = _rows(tape, events)
+        tape, _, _, _, rows, _ = self._rows(data)
         what = rows[:, WHAT].astype(np.int64)
         hrefs: dict[int, str] = {}
         self._special(tape, rows, what, np.zeros(len(rows), np.uint8), hrefs, {}, _KIND_CODES[what], [])
         return Told(tape, rows, what, hrefs, self._words)
+
+    def _rows(self, data: bytes) -> tuple[Tape, Array, list[tuple[int, str]], int, Array, Array]:
+        """The tape, its events, unreadable ones and how many; the rows of events, and the status of each event."""
+        if MARK.search(data) is None and not data.lstrip().startswith(b'"'):
+            try:
+                tape, events, bad, rejected = self._events(data)
+                return tape, events, bad, rejected, *_rows(tape, events)
+            except Packed:
+                pass
+        start = START.match(data)
+        at = 0 if start is None else start.end()
+        stop = data.rfind(b"]") + 1
+        text = data[at:stop] if data[at : at + 1] == b"[" and _TAIL.match(data, stop) else data[at:]
+        tape, events, bad, rejected = self._events(unpacked(text, MOST_UNPACKED))
+        try:
+            return tape, events, bad, rejected, *_rows(tape, events)
+        except Packed as error:
+            raise ValueError(f"{error}, and not as rrweb's pack() or PostHog do it") from error
 
     def _events(self, data: bytes) -> tuple[Tape, Array, list[tuple[int, str]], int]:
         """The tape, the lines of its events (-1: unreadable), unreadable ones with their line, and how many."""
@@ -161,7 +180,7 @@ class Reader:
                     why[at] = "not UTF-8"
         kinds = tape.lines[events[events >= 0], 0] & 0xFF
         if ((kinds == leaves.STRING) | (kinds == leaves.ESCAPED)).any():
-            raise ValueError("its events are packed texts; unpack them with rrweb's unpack()")
+            raise Packed("its events are packed texts")
         for at in sorted(why):
             events[at] = -1
             rejected += 1
@@ -265,8 +284,10 @@ class Reader:
         words: dict[str, int] = {}
         of_id = np.full(len(unique), -1, np.int64)
         nodes = Nodes(tape, self._words, _nodes(tape, rows, what, snapshots))
-        for at, key in enumerate(unique.tolist()):
-            name = None if key < 0 else nodes.name(key >> 32, key & 0xFFFFFFFF)
+        known = nodes.rows(unique)
+        nodes.gather(known[known >= 0])
+        for at, row in enumerate(known.tolist()):
+            name = None if row < 0 else nodes.name_at(row)
             if name is not None:
                 of_id[at] = words.setdefault(name, len(words))
         feature = of_id[codes]
@@ -300,7 +321,7 @@ def _rows(tape: Tape, events: Array) -> tuple[Array, Array]:
     first, status = np.empty(len(events), np.int64), np.empty(len(events), np.uint8)
     n = int(walk.rows_of(tape.data, tape.lines, events, rows, first, status))
     if (status == PACKED).any():
-        raise ValueError("its events are packed (rrweb's packFn, or compressed); unpack them with rrweb's unpack()")
+        raise Packed("its events are packed")
     return rows[:n], status
 
 

@@ -24,6 +24,9 @@ _EVENT = re.compile(
     rb'\s*"data"\s*:\s*(?:\{\s*(?:\}|"(?:href|node|source|tag|plugin|initialOffset)"\s*:)|"\\u001f)'
 )
 
+_PACKED = re.compile(rb'"x(?:\\u009[cC]|\xc2\x9c)')
+"""The text of a zlib stream, as rrweb's pack() makes one of each event."""
+
 
 class Rrweb:
     """``page_event=TAG``: a custom event of that tag whose payload has an href or url opens a page (SPA routes)."""
@@ -64,7 +67,7 @@ class Rrweb:
             return False
         at = start.end() + (head[start.end() : start.end() + 1] == b"[")
         spaces = re.compile(rb"\s*").match(head, at)
-        return bool(spaces and _EVENT.match(head, spaces.end()))
+        return bool(spaces and (_EVENT.match(head, spaces.end()) or _PACKED.match(head, spaces.end())))
 
     def decode(self, data: bytes, session: str) -> Decoded:
         return self._read().decode(data, session)
