@@ -36,7 +36,7 @@ def run_engine(data, fields, shape=None, *, shapes=None, **options) -> Heat:
 CANONICAL = {
     "time", "seq", "session", "user", "account", "tab", "view", "page", "kind", "x", "y", "fixed", "pointer",
     "viewport_w", "viewport_h", "page_h", "scroll_y", "frame", "feature", "box_x", "box_y", "box_w", "box_h", "count",
-    "event_id",
+    "event_id", "replay_url",
 }  # fmt: skip
 
 
@@ -66,6 +66,8 @@ def of_oracle(data, fields) -> dict:
         if (by, every) in map_groupings(plan):
             maps[by, every] = oracle.maps(result, segments, every)
     layers = oracle.layers(result)
+    if not any(event["kind"] in ("move", "rest") for event in result["events"]):
+        layers = {key: counts for key, counts in layers.items() if key[0] != "dwell"}  # refused
     ledger = {**result["ledger"], "measures": oracle.points(result)}
     return {"ledger": ledger, "summary": summary, "tables": tables, "maps": maps, "layers": layers}
 
@@ -130,7 +132,7 @@ def cells_of(state, by, every, what="maps") -> dict:
             layer, fixed, bucket = LAYERS[key[-3]], bool(key[-2]), BUCKETS[key[-1]]
             segments = tuple(names[f"by:{name}"] for name in state.plan.by if by)
             name = (layer, names["page"], bucket, fixed, segments, names.get("period"))
-            counts = state.session_ids is not None and (layer == "clicks" or state.plan.moves_sessions)
+            counts = state.session_ids is not None and (layer != "moves" or state.plan.moves_sessions)
             for at in np.flatnonzero(events).tolist():
                 iy, ix = tile // across * TILE + at // TILE, tile % across * TILE + at % TILE
                 cell = (int(events[at]), int(sessions[at]) if counts else None)

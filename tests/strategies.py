@@ -215,6 +215,8 @@ def plans(draw, columns) -> dict:
     if draw(st.integers(0, 2)) == 0 and columns & {"session", "user"} and "kind" in columns:
         plan["maps"] = (*plan["maps"], "goal_clicks")
         plan["goal"] = draw(st.sampled_from(GOALS))
+    if draw(st.integers(0, 2)) == 0 and columns & {"session", "user"} and "kind" in columns:
+        plan["maps"] = (*plan["maps"], "dwell")
     if "user" in columns and draw(st.booleans()):
         plan["distinct"] = ("users",)
     if draw(st.integers(0, 9)) == 0 and columns & {"session", "user"}:

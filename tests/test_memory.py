@@ -253,6 +253,7 @@ def test_fewer_sessions_stay_open_where_memory_is_short(monkeypatch: pytest.Monk
 LINES = [Area(name=f"f{i}", x0=20 * i, x1=20 * i + 20, y0=60 * i, y1=60 * i + 40) for i in range(12)]
 EVERY_WAY: list[dict[str, Any]] = [
     {}, {"by": ("device",)}, {"maps": ("clicks", "first_clicks")}, {"maps": ("clicks", "goal_clicks"), "goal": "input"},
+    {"maps": ("clicks", "dwell")},
     {"transitions": ("pages", "features")}, {"friction": ("rage", "error", "quick_back")}, {"scroll": True},
     {"layout": LINES}, {"layout": LINES, "by": ("device",), "every": "day", "scroll": True},
 ]  # fmt: skip

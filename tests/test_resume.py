@@ -46,7 +46,8 @@ def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("resume") / "events.parquet"
     write(path, 11_700, seed=11)
     whole = pq.read_table(path)
-    return whole.append_column("seq", pa.array(np.arange(whole.num_rows)))
+    links = pa.array([f"https://r.example/{name}" for name in whole["session"].to_pylist()])
+    return whole.append_column("seq", pa.array(np.arange(whole.num_rows))).append_column("replay_url", links)
 
 
 def files(table, folder, kind):

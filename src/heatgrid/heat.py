@@ -20,6 +20,7 @@ from heatgrid.engine import (
     finish_exposure,
     finish_journeys,
     finish_layout,
+    finish_links,
     finish_scroll,
     friction,
     others,
@@ -38,7 +39,7 @@ from heatgrid.states.state import Maps, State
 from heatgrid.words.errors import UsageError, nearest
 from heatgrid.words.events import RICH
 from heatgrid.words.ledger import Ledger, Points
-from heatgrid.words.plan import BUCKETS, GOAL_LAYER, LAYERS, PICKED, RELEASE, Plan
+from heatgrid.words.plan import BUCKETS, DWELL_LAYER, GOAL_LAYER, LAYERS, PICKED, RELEASE, Plan
 
 ADDITIVE = ("events", "clicks", "dwell_ms")
 VALUES = (*ADDITIVE, "sessions", "users")
@@ -143,6 +144,8 @@ class Heat:
             out["exposure"] = unseen
         if plan.posthog_cells and (unseen := finish_scroll.cells_missing(state)):
             out["posthog_cells"] = unseen
+        if withheld := finish_links.missing(state):
+            out["links"] = withheld
         if plan.exclude_users and "user" not in has:
             out["exclude_users"] = "no column for user (--map user=COLUMN)"
         if "user" not in has:
@@ -188,6 +191,8 @@ class Heat:
             out.append(f"exposure is off: {unseen}")
         if self.plan.posthog_cells and (unseen := finish_scroll.cells_missing(self.state)):
             out.append(f"PostHog's cells are off: {unseen}")
+        if withheld := finish_links.missing(self.state):
+            out.append(f"links are off: {withheld}")
         return out + refuse.lines(self.state) + friction.refusals(self.state)
 
     # ---- tables
@@ -558,6 +563,15 @@ class Heat:
         """One row a map: layer, page, bucket, fixed, segments and period if any, events, sessions, viewport_w."""
         return others.capped_layers(self.state, finish.layers_table(self.state))
 
+    @cached_property
+    def links(self) -> pa.Table:
+        """Recordings that show a click at a place: page, bucket, fixed, x0, x1, y0, y1 (px, half-open), replay_url.
+
+        Of each area of 4 x 4 cells at most four sessions, a sample that is the same for any order of the rows. Empty
+        where the source maps no ``replay_url``. A link tells of one person: it is personal data, kept in states too.
+        """
+        return finish_links.links_table(self.state)
+
     def sparse_maps(self, *, split: bool = False) -> Iterator[SparseMap]:
         """All maps as lists of their cells: the whole ones, or those by all segments and periods of the plan."""
         return sparse_maps(self.state, split=split)
@@ -576,7 +590,8 @@ class Heat:
         """One map as a grid.
 
         layer : "clicks", "moves", "first_clicks", "last_clicks" (of each view), "goal_clicks" (of sessions that
-            later reach the goal), or a friction rule of the plan ("rage:posthog"): the clicks that it flagged.
+            later reach the goal), "dwell" (ms, where the pointer was meanwhile), or a friction rule of the plan
+            ("rage:posthog"): the clicks that it flagged.
         page : may be left out where there is one; "(other)": all beyond the cap, one upon the other.
         bucket : the width bucket; None: the one with the most events.
         where : {segment column: value}; period : its label; both need a plan that splits by them.
@@ -662,7 +677,7 @@ class Heat:
             outside=points.outside,
             invalid=points.invalid,
             name=layer,
-            unit="sessions" if value == "sessions" else layer,
+            unit="sessions" if value == "sessions" else "ms" if layer == DWELL_LAYER else layer,
             meta=meta,
         )
 
@@ -671,6 +686,8 @@ class Heat:
         told = refuse.evidence(self.state)
         if layer == GOAL_LAYER:
             return "clicks of sessions that later reached " + " or ".join(step.name for step in self.plan.goal_steps)
+        if layer == DWELL_LAYER:
+            return "time with the pointer there"
         return f"pointer rests >= {told.moves_ms:,} ms" if layer == "moves" and told.moves == "rest" else None
 
     def _pick(self, maps: Maps, rows: Any, dim: str, wanted: str | None, layer: str) -> tuple[Any, str]:

@@ -548,12 +548,13 @@ def _finish_row(result, name, row) -> dict:
 def layers_of(result, event) -> list[str]:
     """The layers that an event is drawn on: a click's also as the first, or the last, of its view."""
     layer = layer_of(event)
+    dwells = ["dwell"] if rests(event) else []
     if layer != "clicks" or not result["has_sessions"]:
-        return [layer]
+        return [layer, *dwells]
     clicks = [other for other in event["view"]["events"] if other["kind"] == "click"]
     ends = (("first_clicks", clicks[0]), ("last_clicks", clicks[-1]))
     reaches = ["goal_clicks"] if id(event) in before_goals(result) else []
-    return [layer, *(name for name, end in ends if end is event), *reaches]
+    return [layer, *dwells, *(name for name, end in ends if end is event), *reaches]
 
 
 def before_goals(result) -> set:
@@ -637,6 +638,11 @@ def drawn(result, by, every) -> dict:
     return found
 
 
+def rests(event) -> bool:
+    """Time passes between this row and the next of its tab, and the pointer is where this row says."""
+    return event["dwell"] > 0 and event["kind"] in ("move", "rest", "click") and not event["touch"]
+
+
 def count_sessions(result, layer, events) -> int | None:
     """Distinct sessions, each once; those of moves only where the plan asks for them."""
     wanted = result["has_sessions"] and (layer != "moves" or result["plan"]["moves_sessions"])
@@ -644,7 +650,9 @@ def count_sessions(result, layer, events) -> int | None:
 
 
 def weigh(layer, events) -> int:
-    """A row may stand for many clicks, but of a view only one is the first."""
+    """A row may stand for many clicks, but of a view only one is the first; and of dwell its ms count."""
+    if layer == "dwell":
+        return sum(event["dwell"] for event in events)
     return len(events) if layer in ("first_clicks", "last_clicks") else sum(e["weight"] for e in events)
 
 

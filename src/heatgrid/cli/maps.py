@@ -33,7 +33,7 @@ class Which:
     layer: str = opt(
         "--layer",
         "NAME",
-        "clicks, moves, first_clicks, last_clicks, goal_clicks, or a friction rule (rage:posthog) [clicks].",
+        "clicks, moves, first_clicks, last_clicks, goal_clicks, dwell, or a friction rule (rage:posthog) [clicks].",
         "clicks",
     )
     page: str | None = opt("--page", "PAGE", "Whose map [the busiest page].")

@@ -66,7 +66,7 @@ class Counting:
     """The plan: what is counted."""
 
     maps: list[str] = opt(
-        "--maps", "LAYER,...", "Layers to map: clicks, moves, first_clicks, last_clicks, goal_clicks.", list
+        "--maps", "LAYER,...", "Layers to map: clicks, moves, first_clicks, last_clicks, goal_clicks, dwell.", list
     )
     by: list[str] = opt("--by", "COLUMN,...", "Segments: any columns, what occurs of them, and totals.", list)
     every: str | None = opt("--every", "PERIOD", "hour, day, week or month, in --tz; or release.")
@@ -130,6 +130,7 @@ class Counting:
         "without a rest.",
         False,
     )
+    no_links: bool = opt("--no-links", "", "Keep no replay_url of any session.", False)
     min_sessions: int | None = opt("--min-sessions", "N", "Cells and rows of fewer sessions are withheld [0].")
 
 

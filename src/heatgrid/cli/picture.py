@@ -22,7 +22,8 @@ class Slide:
     page: str | None = opt("--page", "PAGE", "Whose map [the busiest page].")
     layer: str = opt(
         "--layer", "NAME",
-        "clicks, moves, first_clicks, last_clicks, goal_clicks, or a friction rule (rage:posthog) [clicks].", "clicks",
+        "clicks, moves, first_clicks, last_clicks, goal_clicks, dwell, or a friction rule (rage:posthog) [clicks].",
+        "clicks",
     )  # fmt: skip
     values: str = opt("--values", "NAME", "events, or sessions (each once a cell) [events].", "events")
     segment: list[str] = opt(

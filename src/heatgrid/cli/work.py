@@ -62,6 +62,7 @@ def plan_of(counting: Counting, reading: Reading, **set_by_command: Any) -> Plan
         "band": counting.band,
         "exclude_users": tuple(counting.exclude_users),
         "keep_bots": counting.keep_bots or None,
+        "links": False if counting.no_links else None,
         "friction": rules_of(counting),
         "kinds": values.kinds(reading.kind),
         "tz": reading.tz,

@@ -14,6 +14,7 @@ DTYPES: dict[str, type] = {
     "time": np.int64, "seq": np.int64, "rank": np.int64, "slot": np.int32, "run": np.int32, "view_row": np.int32,
     "dwell": np.int32, "flags": np.uint8, "bucket": np.int32, "kind": np.int32, "page": np.int32,
     "feature": np.int32, "segment": np.int32, "period": np.int32, "cohort": np.int32, "pointer": np.int32,
+    "replay": np.int32,
     "fixed": np.uint8,
     "tab": np.int64, "view": np.int64, "event": np.int64, "user_lo": np.int64, "user_hi": np.int64,
     "session_lo": np.int64, "session_hi": np.int64, "weight": np.int64, "x": np.float64, "y": np.float64,

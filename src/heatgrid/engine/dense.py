@@ -10,7 +10,7 @@ import numpy.typing as npt
 from heatgrid.engine.room import available_bytes
 from heatgrid.states.state import TILE_SIDE, Ints, Maps, State
 from heatgrid.words.errors import LimitError
-from heatgrid.words.plan import LAYERS, Plan
+from heatgrid.words.plan import DWELL_LAYER, LAYERS, Plan
 
 MOST_CELLS = 1 << 28
 
@@ -63,7 +63,11 @@ def dense(state: State, maps: Maps, rows: Ints, *, sessions: bool, widest: int) 
 
 
 def withheld_events(state: State, layer: str) -> int:
-    """Events of a layer, or of the map of a friction rule, in cells of fewer than min_sessions sessions."""
+    """Events of a layer, or of the map of a friction rule, in cells of fewer than min_sessions sessions.
+
+    None of dwell: its points are steps, and what is withheld of a cell is ms (each picture says how many)."""
+    if layer == DWELL_LAYER:
+        return 0
     maps = state.maps.get("maps" if layer in LAYERS else layer)
     if state.plan.min_sessions <= 1 or state.session_ids is None or maps is None:
         return 0

@@ -16,6 +16,7 @@ from heatgrid.cpu import columns, ids
 from heatgrid.engine.block import DTYPES, Array, Block, Buffers, absent
 from heatgrid.engine.columns import writable
 from heatgrid.engine.crew import BEHIND
+from heatgrid.engine.links import LinkCodes
 from heatgrid.engine.measures.exposure import ACTS
 from heatgrid.engine.measures.layout import BOX
 from heatgrid.engine.names import IdHashes, NameCodes, bitmap, values_of
@@ -30,7 +31,7 @@ from heatgrid.words.events import NONE, Chunk, kind_of
 from heatgrid.words.leave_out import AGENT_COLUMNS, AUTOMATED_COLUMNS, BOTS, FAST_BOTS, USERS, is_bot, is_true, matcher
 from heatgrid.words.ledger import Ledger
 from heatgrid.words.pages import PageRules, value_key
-from heatgrid.words.plan import BUCKET_EDGES, RELEASE, Plan
+from heatgrid.words.plan import BUCKET_EDGES, DWELL_LAYER, RELEASE, Plan
 
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 MAX_TIME = 2**62
@@ -82,8 +83,10 @@ class Needs:
                 wanted.append("scroll_y")
         if plan.scroll or plan.exposure or plan.frame == "viewport":
             wanted.append("frame")
-        if "moves" in plan.maps or any(rule.counts == "move" for rule in plan.rules):
+        if {"moves", DWELL_LAYER} & set(plan.maps) or any(rule.counts == "move" for rule in plan.rules):
             wanted.append("pointer")
+        if plan.linked:
+            wanted.append("replay_url")
         if "users" in plan.distinct or plan.retention or plan.exclude_users:
             wanted.append("user")
         if "session" not in available and "user" not in available:
@@ -146,6 +149,7 @@ class Encoder:
             if column in has
         ]
         self.touch_code = self.pointers.code("touch")
+        self.links = LinkCodes("session" in has) if plan.linked and self.has_points and "replay_url" in has else None
         self.frames = NameCodes(str.lower, null=NONE)
         self.element_code = self.frames.code("element")
         self.segments = [NameCodes(rules if name == "page" else of_values, NONE, name) for name in plan.by]
@@ -208,6 +212,9 @@ class Encoder:
                 )  # fmt: skip
         self._names(get, n, fresh)
         self._ids_by_row(get, n, fresh)
+        if self.links is not None:
+            clicks = (cols["kind"][lead:] == self.kinds.find("click")) & (ok == 1)
+            self.links.encode(get.get("replay_url"), clicks, index, lo, fresh("replay"))
         if self.ranked:
             fresh("rank")[:] = chunk.rank
         if "seq" in self._has:

@@ -129,7 +129,7 @@ def percentiles(table: Table, wanted: tuple[int, ...] = PERCENTILES) -> Ints:
 def layers_table(state: State) -> pa.Table:
     """One row a map: layer (or friction rule), page, width bucket, fixed, segments and period if any, events, sessions,
     viewport_w."""
-    picked = [layer for layer in PICKED if layer in state.plan.maps]
+    picked = [layer for layer in PICKED if layer in state.plan.maps and refuse.off(state, layer) is None]
     stacks = ["maps", *picked, *(rule.name for rule in friction.served(state))]
     found = [stack_of(state, stack, split=True) for stack in stacks]
     if not any(found):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heatgrid.engine import friction
+from heatgrid.engine import friction, refuse
 from heatgrid.engine.finish import stack_of
 from heatgrid.states.state import TILE_SIDE, Ints, State
 from heatgrid.words.plan import BUCKETS, LAYERS, PICKED
@@ -35,7 +35,7 @@ class SparseMap:
 def sparse_maps(state: State, *, split: bool) -> Iterator[SparseMap]:
     """The whole maps, or (``split``) those by all segments and periods of the plan; none where it names none. Cells and
     maps of fewer than min_sessions sessions are not among them."""
-    picked = [layer for layer in PICKED if layer in state.plan.maps]
+    picked = [layer for layer in PICKED if layer in state.plan.maps and refuse.off(state, layer) is None]
     for stack in ("maps", *picked, *(rule.name for rule in friction.served(state))):
         name = stack_of(state, stack, split=split)
         if name is not None and ("|" in name) == split:

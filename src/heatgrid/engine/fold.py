@@ -24,10 +24,12 @@ from heatgrid.engine.measures.funnel import Funnel
 from heatgrid.engine.measures.goals import GoalClicks
 from heatgrid.engine.measures.journeys import Journeys
 from heatgrid.engine.measures.layout import BOX, Layout
+from heatgrid.engine.measures.links import Links
 from heatgrid.engine.measures.maps import MapMeasure
 from heatgrid.engine.measures.pace import Pace, Watch
 from heatgrid.engine.measures.picked import Picked
 from heatgrid.engine.measures.posthog import PosthogCells
+from heatgrid.engine.measures.rested import POINTER, Rested
 from heatgrid.engine.measures.retention import Retention
 from heatgrid.engine.measures.scroll import Scroll
 from heatgrid.engine.measures.usage import Usage
@@ -39,7 +41,7 @@ from heatgrid.states.state import KIND_FIELDS, TOTALS, State, Table, canonical
 from heatgrid.words.events import ALL, NONE, WAKING
 from heatgrid.words.friction import missing
 from heatgrid.words.ledger import Ledger
-from heatgrid.words.plan import GOAL_LAYER, JOURNEYS, LAYERS, OF_VIEWS, Plan
+from heatgrid.words.plan import DWELL_LAYER, GOAL_LAYER, JOURNEYS, LAYERS, OF_VIEWS, Plan
 
 DEFAULT_GAP = 30 * 60 * 1000
 GROUPINGS = ((), ("segment",), ("period",), ("segment", "period"))
@@ -86,6 +88,7 @@ class Fold:
         self.usages = self._usages()
         self.maps = self._maps()
         self.picked = self._picked()
+        self.rested = self._rested()
         self.frictions = self._frictions()
         self.journeys = self._journeys()
         self.funnels = (
@@ -99,6 +102,9 @@ class Fold:
         self.cells = self._cells()
         boxes = {"feature", *BOX} <= encoder.columns and self.sessions is not None
         self.layouts = [Layout()] if plan.gathers and boxes else []
+        click = encoder.kinds.find("click")
+        has_views = self.sessions is not None
+        self.links = [] if encoder.links is None else [Links(plan, encoder.links, click, has_views)]
         self._crew = Crew(workers or Workers())
         self._usage_crew = [self._crew.hire(usage) for usage in self.usages]
         self._map_crew = [self._crew.hire(maps) for maps in self.maps]
@@ -108,16 +114,18 @@ class Fold:
             *map(self._crew.hire, self.scrolls), *map(self._crew.hire, self.exposures),
         ]  # fmt: skip
         self._picked_crew: list[Member[Any]] = [self._crew.hire(some) for some in self.picked]
+        self._rested_crew = [self._crew.hire(some) for some in self.rested]
         self.relaid: Relaid | None = None
         if Relaid.wanted(plan) and encoder.has_points:
             self.relaid = Relaid(plan, encoder.pages.code_of_raw, encoder.features.code, encoder.has_page)
         self._retention_crew = [self._crew.hire(measure) for measure in self.retentions]
         self._layout_crew = [self._crew.hire(measure) for measure in self.layouts]
         self._cell_crew = [self._crew.hire(measure) for measure in self.cells]
+        self._link_crew = [self._crew.hire(measure) for measure in self.links]
         if self.sessions is not None:
             members: list[Closer] = [
                 *self._usage_crew, *self._map_crew, *self._friction_crew, *self._journey_crew, *self._picked_crew,
-                *([] if self.relaid is None else [self.relaid]),
+                *self._rested_crew, *([] if self.relaid is None else [self.relaid]),
             ]  # fmt: skip
             for member in members:
                 self.sessions.add_closer(member)
@@ -162,6 +170,10 @@ class Fold:
         if GOAL_LAYER in self.plan.maps:
             found.append(GoalClicks(self.plan, self._groupings(), click, self.encoder.goal_codes))
         return found
+
+    def _rested(self) -> list[Rested]:
+        wanted = DWELL_LAYER in self.plan.maps and self.encoder.has_points and self.sessions is not None
+        return [Rested(self.plan, self._groupings(), self.encoder.touch_code)] if wanted else []
 
     def _scrolls(self) -> Sequence[Scroll]:
         """Whole, and split by all that the plan names, as the maps."""
@@ -241,6 +253,9 @@ class Fold:
         if self.picked:
             layers = layers.copy()
             layers[self.encoder.kinds.find("click")] = 0
+        if self.rested:
+            layers = layers.copy()
+            layers[[name in POINTER for name in self.encoder.kinds.names]] = 0
         return layers
 
     def _kind_flags(self) -> Array:
@@ -301,6 +316,8 @@ class Fold:
             maps.tell(maps.measure.fold, drawn, order, ready, layers)
         for some in self._picked_crew:
             some.tell(some.measure.fold, drawn, order, ready)
+        for rested in self._rested_crew:
+            rested.tell(rested.measure.fold, drawn, order, ready, [*self.encoder.kinds.names])
         for friction in self._friction_crew:
             roles = friction.measure.role_of_kind(self.encoder.kinds.names)
             friction.tell(friction.measure.fold, block, drawn, order, ready, roles, self.encoder.features.find(NONE))
@@ -312,6 +329,8 @@ class Fold:
             retention.tell(retention.measure.fold, block, order, ready)
         for layout in self._layout_crew:
             layout.tell(layout.measure.fold, block, order, ready)
+        for linked in self._link_crew:
+            linked.tell(linked.measure.fold, drawn, order, ready)
         for cells in self._cell_crew:
             cells.tell(cells.measure.fold, block, order, ready, self.encoder.kinds.find("click"))
         self.late.hold(block, order, ready)
@@ -364,7 +383,7 @@ class Fold:
         ledger = Ledger()
         if self.maps:
             ledger.measures = self.maps[0].points()
-        for some in self.picked:
+        for some in (*self.picked, *self.rested):
             ledger.measures |= some.points()
         kinds = len(self.kind_counts)
         tables = {u.name: u.table(dims, decode) for u in self.usages}
@@ -403,10 +422,14 @@ class Fold:
             "period": list(self.encoder.period_names.names),
             "cohort": list(self.encoder.cohort_names.names),
         }
+        for linked in self.links:
+            found, names["replay"] = linked.tables()
+            tables |= found
+            ledger.measures["links"] = linked.points()
         for dim, codes in zip(self._segment_dims, self.encoder.segments, strict=True):
             names[dim] = list(codes.names)
         drawn = {"|".join(("maps", *m.extra)): m.maps(dims, decode) for m in self.maps}
-        for some in self.picked:
+        for some in (*self.picked, *self.rested):
             drawn |= some.maps(dims, decode)
         for friction in self.frictions:
             tables |= friction.tables(dims, decode)

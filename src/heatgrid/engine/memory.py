@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from heatgrid.engine.room import addresses_left, available_bytes, resident_bytes
 from heatgrid.words.errors import LimitError
-from heatgrid.words.plan import GOAL_LAYER, OF_VIEWS, Plan
+from heatgrid.words.plan import DWELL_LAYER, GOAL_LAYER, OF_VIEWS, Plan
 from heatgrid.words.sizes import parse_size, shown_size
 
 LEAF_ROWS = 1 << 17
@@ -30,7 +30,7 @@ _FREE = "the memory of this machine, or of its container"
 OPEN_SESSION_BYTES = 2750
 """Of an open session of 50 rows with clicks in 30 cells, measured: 1,606 of them are its set of cells."""
 SPLIT_BYTES, OF_VIEWS_BYTES, GOAL_BYTES, FRICTION_BYTES = 1250, 1000, 3100, 1900
-TRANSITIONS_BYTES, SCROLL_BYTES, EXPOSURE_BYTES = 750, 700, 4500
+TRANSITIONS_BYTES, SCROLL_BYTES, EXPOSURE_BYTES, DWELL_BYTES = 750, 700, 4500, 2000
 """What such a session (5 views; 12 features with a line on a page) takes beside it where the plan asks for more."""
 
 
@@ -144,7 +144,7 @@ def open_session_bytes(plan: Plan) -> int:
     more = (
         (OF_VIEWS_BYTES, set(OF_VIEWS) & set(plan.maps)), (GOAL_BYTES, GOAL_LAYER in plan.maps),
         (FRICTION_BYTES, plan.rules), (TRANSITIONS_BYTES, plan.transitions), (SCROLL_BYTES, plan.scroll),
-        (EXPOSURE_BYTES, plan.exposure and plan.known_layout),
+        (EXPOSURE_BYTES, plan.exposure and plan.known_layout), (DWELL_BYTES, DWELL_LAYER in plan.maps),
     )  # fmt: skip
     return OPEN_SESSION_BYTES + SPLIT_BYTES * splits + sum(size for size, asked in more if asked)
 

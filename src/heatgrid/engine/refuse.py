@@ -6,11 +6,13 @@ from heatgrid.states.state import State
 from heatgrid.words.errors import UsageError
 from heatgrid.words.evidence import Evidence, evidence_of
 from heatgrid.words.friction import Follow, Marked, Rule, Thrash
-from heatgrid.words.plan import OF_VIEWS, PICKED
+from heatgrid.words.plan import DWELL_LAYER, GOAL_LAYER, OF_VIEWS
 
 TIMED = ("dwell_ms", "visits", "open_visits")
 """Columns of tables that need the time of each row."""
 ORDERED = ("transitions", "paths", "funnel")
+DWELL_MAP = "dwell map"
+"""What is refused where only the map of that name is: ``dwell`` is a column of the tables."""
 
 
 def evidence(state: State) -> Evidence:
@@ -77,7 +79,7 @@ def refused(state: State) -> dict[str, str]:
         if plan.scroll:
             out["attention"] = why
         out |= {name: why for name in ORDERED if getattr(plan, name)}
-        out |= {layer: why for layer in PICKED if layer in plan.maps}
+        out |= {layer: why for layer in (*OF_VIEWS, GOAL_LAYER) if layer in plan.maps}
     views = unheld(state, "views")
     if views and "pages" in plan.tables:
         out["views"] = views
@@ -90,11 +92,25 @@ def refused(state: State) -> dict[str, str]:
         out["scroll"] = out["attention"] = none
     if plan.exposure and (dark := why or unheld(state, "scroll", "viewport", "views") or _pinged(state)):
         out["exposure"] = dark
+    if DWELL_LAYER in plan.maps and (unknown := unrested(state)):
+        out[DWELL_MAP] = unknown
     if "moves" in plan.maps and evidence(state).moves == "none":
         out["moves"] = (
             "the source keeps no pointer moves (evidence moves=none); a source with them: --evidence moves=all"
         )
     return out
+
+
+def unrested(state: State) -> str | None:
+    """Why it is not known where the pointer was while time passed."""
+    if (why := untimed(state)) is not None:
+        return why
+    if evidence(state).moves == "none":
+        return "the source keeps no pointer moves (evidence moves=none); a source with them: --evidence moves=all"
+    kinds = {state.names["kind"][int(code)] for code in state.tables["kinds"].keys[:, 0]}
+    if kinds and not kinds & {"move", "rest"}:
+        return "no row is of kind move or rest (--kind move=WORD): between clicks the pointer may be anywhere"
+    return None
 
 
 def _pinged(state: State) -> str | None:
@@ -108,9 +124,14 @@ def _pinged(state: State) -> str | None:
     )
 
 
+def off(state: State, layer: str) -> str | None:
+    """Why a map is refused, or a metric by its name."""
+    return refused(state).get(DWELL_MAP if layer == DWELL_LAYER else layer)
+
+
 def check(state: State, what: str) -> None:
     """Errors: UsageError HG1540 where a metric that is asked for by name is refused."""
-    why = refused(state).get(what)
+    why = off(state, what)
     if why is not None:
         raise UsageError(f"{what}: this source cannot tell", code="HG1540", where=what, value=why)
 

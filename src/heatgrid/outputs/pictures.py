@@ -15,9 +15,10 @@ from heatgrid.outputs.drawing import INK, MUTED, check_theme, encode, ramp, wrap
 from heatgrid.outputs.grid import Grid
 from heatgrid.outputs.matrix_pictures import matrix_picture
 from heatgrid.outputs.plots import Plot, Smoother, nice_step, plot
-from heatgrid.outputs.text import drawable, font, short
+from heatgrid.outputs.text import drawable, duration, font, short
 from heatgrid.words.errors import InputError, UsageError, shorten
 from heatgrid.words.ledger import Ledger
+from heatgrid.words.plan import DWELL_LAYER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,6 +125,8 @@ def map_subtitle(grid: Grid) -> str:
     meta = grid.meta
     events = meta.get("events", grid.used)
     parts = [f"n = {events:,} events"]
+    if meta.get("layer") == DWELL_LAYER and isinstance(events, int):
+        parts = [f"n = {duration(events)} of dwell"]
     sessions = meta.get("sessions")
     if isinstance(sessions, int):
         parts.append(f"{sessions:,} sessions" + _weak(sessions))

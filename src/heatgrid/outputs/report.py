@@ -22,7 +22,7 @@ from heatgrid.outputs.scroll_pictures import scroll_subtitle
 from heatgrid.outputs.tables import write_json, write_table
 from heatgrid.words.errors import UsageError
 from heatgrid.words.ledger import Ledger
-from heatgrid.words.plan import BUCKETS, Plan
+from heatgrid.words.plan import BUCKETS, DWELL_LAYER, Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -201,7 +201,8 @@ def busiest(layers: pa.Table, most: int) -> tuple[list[dict[str, Any]], int]:
         if row["page"] == OTHER:
             continue  # many pages, one upon the other
         key = (row["layer"], row["page"], row["bucket"], row["fixed"])
-        events[key] = events.get(key, 0) + row["events"]
+        # of dwell they are ms, which no click would stand up to
+        events[key] = events.get(key, 0) + (row["events"] // 1000 if row["layer"] == DWELL_LAYER else row["events"])
     order = sorted(events, key=lambda key: (-events[key], key))
     clicks = [key for key in order if key[0] == "clicks"]
     others = [key for key in order if key[0] != "clicks"]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heatgrid.states import widths
+from heatgrid.states.links import trim
 from heatgrid.states.state import Ints, Maps, Paths, State, Table, canonical, ids_of
 from heatgrid.words.errors import LimitError, UsageError
 from heatgrid.words.plan import Plan
@@ -46,6 +47,7 @@ def merge(a: State, b: State, *, same_run: bool = False) -> State:
         paths={k: _merge_paths(a, b, k, names) for k in a.paths},
     )
     out.ledger.add(b.ledger)
+    trim(out)
     return canonical(out)
 
 

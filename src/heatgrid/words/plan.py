@@ -24,8 +24,10 @@ BACKENDS = ("auto", "cpu", "gpu")
 LAYERS = ("clicks", "moves")
 OF_VIEWS = ("first_clicks", "last_clicks")
 GOAL_LAYER = "goal_clicks"
-PICKED = (*OF_VIEWS, GOAL_LAYER)
-"""Maps of some of the clicks: of each view the first, or the last; those of sessions that later reach the goal."""
+DWELL_LAYER = "dwell"
+PICKED = (*OF_VIEWS, GOAL_LAYER, DWELL_LAYER)
+"""Maps of some of the clicks: of each view the first, or the last; those of sessions that later reach the goal. And of
+ms, where the pointer was while they passed."""
 TABLES = ("features", "pages")
 PERIODS = ("hour", "day", "week", "month")
 RELEASE = "release"
@@ -53,8 +55,8 @@ class Plan:
 
     Parameters
     ----------
-    maps : layers to draw, of ``clicks``, ``moves``, ``first_clicks`` and ``last_clicks`` (of each view), and
-        ``goal_clicks`` (of sessions that later reach the goal).
+    maps : layers to draw, of ``clicks``, ``moves``, ``first_clicks`` and ``last_clicks`` (of each view),
+        ``goal_clicks`` (of sessions that later reach the goal), and ``dwell`` (ms, where the pointer was meanwhile).
     cell : edge of a cell in px (a number, or (width, height)).
     extent : (x0, x1, y0, y1) in px; ``None``: the canvas, 16,384 x 262,144 px from the page's corner.
     frame : ``page`` (x, y are document px), ``viewport`` (window px: scroll_y is added to y), ``element`` (shares of
@@ -106,6 +108,8 @@ class Plan:
     goal : steps as of a funnel; the table of exposure says how many sessions reached one of them later (it goes with
         the goal, but for one of ``goal_clicks`` without a layout).
     exclude_users : users to leave out, by name or pattern (``*@example.com``), or files of such lines.
+    links : where the source maps ``replay_url``: a sample of sessions for each place that was clicked, with the address
+        of their recording. Not with min_sessions, as a link shows one session.
     keep_bots : rows of known bots (by a column of agents) and of automated browsers (webdriver) are counted too.
     band : px of a band, whole: curves are counted at the first px of each.
 
@@ -156,6 +160,7 @@ class Plan:
     goal: Sequence[Any] | str = ()
     exclude_users: Sequence[str] | str = ()
     keep_bots: bool = False
+    links: bool = True
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -289,6 +294,11 @@ class Plan:
     def funnel_steps(self) -> tuple[Step, ...]:
         assert isinstance(self.funnel, tuple)
         return self.funnel
+
+    @property
+    def linked(self) -> bool:
+        """Whether clicks are sampled for links."""
+        return self.links and "clicks" in self.maps and self.min_sessions < 2
 
     @property
     def goal_steps(self) -> tuple[Step, ...]:

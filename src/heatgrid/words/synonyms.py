@@ -67,7 +67,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """Canonical name -> tiers of synonyms."""
 
-UNREAD = frozenset(("account", "value", "page_w", "scroll_x", "release", "replay_url"))
+UNREAD = frozenset(("account", "value", "page_w", "scroll_x", "release"))
 """No measure reads these: where two columns could be one of them it is left out and said, and no run stops for it."""
 
 FRAMES: dict[str, frozenset[str]] = {

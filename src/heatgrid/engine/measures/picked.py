@@ -90,8 +90,8 @@ def as_block(rows: Array, fields: dict[str, int], x: int, y: int) -> Block:
     """Kept clicks as a block; fields : where each column lies in a row of them, x and y as the bits of floats."""
     n = len(rows)
     columns = {name: absent(name) for name in DTYPES}
-    columns |= {name: rows[:, field].astype(DTYPES[name]) for name, field in fields.items()}
     columns |= {name: np.zeros(n, DTYPES[name]) for name in ("kind", "flags")}
+    columns |= {name: rows[:, field].astype(DTYPES[name]) for name, field in fields.items()}
     for name, field in (("x", x), ("y", y)):
         columns[name] = np.ascontiguousarray(rows[:, field]).view(np.float64)
     nothing = np.zeros(1, np.int64)
