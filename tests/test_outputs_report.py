@@ -94,6 +94,15 @@ class Made:
     def findings(self) -> pa.Table:
         return as_table([], "nothing passes the bar; about 1,200 more sessions needed")
 
+    @property
+    def links(self) -> pa.Table:
+        names = ("page", "bucket", "fixed", "x0", "y0", "replay_url")
+        return pa.table({name: pa.array([], pa.string()) for name in names})
+
+    @property
+    def releases(self) -> pa.Table:
+        return pa.table({"release": pa.array([], pa.string()), "period": pa.array([], pa.string())})
+
     def layers(self) -> pa.Table:
         schema = [("layer", pa.string()), ("page", pa.string()), ("bucket", pa.string()), ("fixed", pa.bool_())]
         rows = [

@@ -100,7 +100,7 @@ def page(browser: Any, folder: Path, tmp_path: Path) -> Iterator[Any]:
 
 
 def told(page: Any) -> str:
-    return page.text_content("#map-n") + page.text_content("#map-unit")
+    return (page.text_content("#map-n") + page.text_content("#map-unit")).replace("\u00a0", " ")
 
 
 def pick(page: Any, name: str, kind: str, width: str) -> None:
@@ -246,7 +246,7 @@ def test_features_of_the_page_are_those_of_the_table(page: Any, heat: hg.Heat) -
     clicks = {row["page"]: row["clicks"] for row in heat.exposure.to_pylist()}
     for name in ("/shop", "/cart"):
         pick(page, name, "clicks", "1440+")
-        assert page.locator("#map-features tbody tr").all_text_contents() == [f"{HOSTILE}{clicks[name]:,}100 %"]
+        assert page.locator("#map-features tbody tr").all_text_contents() == [f"{HOSTILE}{clicks[name]:,}100\u00a0%"]
         assert f"n = {clicks[name]:,} clicks" in page.text_content("#map-used-n")
 
 
@@ -256,7 +256,7 @@ def test_no_crop_without_its_n_and_drawing_it_leaves_the_view(page: Any, heat: h
     for i in range(cards.count()):
         name, layer = (cards.nth(i).get_attribute(f"data-{what}") for what in ("page", "layer"))
         told = cards.nth(i).locator(".crop-n").text_content()
-        bucket = re.search(r"width (\S+) px", told)[1]
+        bucket = re.search(r"width (\S+)\spx", told)[1]
         assert f"{layer}, n = {heat.map(layer, page=name, bucket=bucket).used:,} events" in told
 
 

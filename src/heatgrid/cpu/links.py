@@ -11,18 +11,16 @@ from heatgrid.cpu.tiles import BUCKETS, CELL_BITS, UNKNOWN, tile_of
 
 REFUSED, BEYOND, FIRST = range(3)
 """Codes below that of the first session: no address of the web, a session whose rank is too large. -1: no value."""
-SIDE = 4
-"""Cells on a side of an area."""
 ROWS, USED, OUTSIDE, INVALID = range(4)
 
 
 @tight
 def fold(
     order: Any, start: Any, ready: Any, slot: Any, kind: Any, click: Any, code: Any, page: Any, fixed: Any,
-    bucket: Any, has_views: Any, x: Any, y: Any, x0: Any, y0: Any, cw: Any, ch: Any, nx: Any, ny: Any, ranks: Any,
-    seen: Any, ledger: Any, table: Any, keys: Any, used: Any, best: Any, who: Any,
+    bucket: Any, has_views: Any, x: Any, y: Any, x0: Any, y0: Any, cw: Any, ch: Any, nx: Any, ny: Any, side: Any,
+    ranks: Any, seen: Any, ledger: Any, table: Any, keys: Any, used: Any, best: Any, who: Any,
 ) -> Any:  # fmt: skip
-    """Rows order[start:ready]; columns of length 0 are absent. ranks, seen by code.
+    """Rows order[start:ready]; columns of length 0 are absent. side : cells on a side of an area; ranks, seen by code.
 
     An area is a row of best (its smallest ranks, the smallest first) and of who (their codes, -1: free); its key is
     (page * 2 + fixed) * BUCKETS + bucket, then its number. A click whose view has told no width yet is in none.
@@ -30,7 +28,7 @@ def fold(
     Returns the position where there is no room for another area, or ready.
     """
     most = np.uint64(best.shape[1])
-    across = (np.int64(nx) + SIDE - 1) // SIDE
+    across = (np.int64(nx) + side - 1) // side
     for k in range(np.uint64(start), np.uint64(ready)):
         i = np.uint64(order[k])
         if code[i] >= FIRST:
@@ -52,7 +50,7 @@ def fold(
             if b >= 0:
                 m = np.int64(page[i]) * 2 if page.shape[0] else np.int64(0)
                 m += 1 if fixed.shape[0] and fixed[i] else 0
-                area = (np.int64(cy) // SIDE) * across + np.int64(cx) // SIDE
+                area = (np.int64(cy) // side) * across + np.int64(cx) // side
                 row = tile_of(table, keys, used, ((m * BUCKETS + b) << CELL_BITS) | area)
                 if row < 0:
                     return np.int64(k)

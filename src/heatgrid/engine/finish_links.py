@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from heatgrid.cpu.links import SIDE
-from heatgrid.states.links import LINKS
+from heatgrid.states.links import LINKS, SIDE
 from heatgrid.states.state import State, row_order
 from heatgrid.words.plan import BUCKETS
 

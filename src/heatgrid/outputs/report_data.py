@@ -18,7 +18,8 @@ import numpy as np
 from heatgrid.outputs.colors import table
 from heatgrid.outputs.text import visible
 from heatgrid.outputs.varints import varints
-from heatgrid.words.plan import BUCKETS
+from heatgrid.states.links import SIDE
+from heatgrid.words.plan import BUCKETS, DWELL_LAYER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,6 +30,8 @@ MOST_BYTES, MOST_SHOTS = 14 << 20, 5 << 20
 """Varints before they are deflated (to a half, and base64 adds a third), and pictures: a page stays below 15 MB."""
 SHOT_WIDTH, SHOT_HEIGHT = 1440, 8000
 KEPT_BOXES = 40_000
+MOST_LINKS = 1 << 20
+"""Letters of addresses of recordings, those of the busiest maps first."""
 
 
 class Names:
@@ -73,10 +76,18 @@ def view_data(heat: Result, cmap: str, scale: str, shots: Shots | None) -> tuple
         curves.append([pages(page), BUCKETS.index(bucket), *row, size, len(reach), len(attention)])
         blob.append(packed)
         size += len(packed)
+    urls, links = Names(), []
+    for page, bucket, fixed, packed, areas, total in _links(heat, pages, urls, maps):
+        links.append([page, bucket, fixed, size, areas, total])
+        blob.append(packed)
+        size += len(packed)
     data = {
-        "layers": list(layers.all), "pages": pages.shown, "parts": parts.shown, "buckets": list(BUCKETS),
+        "layers": list(layers.all), "side": SIDE, "dwell": DWELL_LAYER, "pages": pages.shown,
+        "parts": parts.shown, "buckets": list(BUCKETS),
         "maps": maps, "left": left, "curves": curves, "band": heat.plan.band, "scale": scale,
         "grid": [nx, *heat.plan.cell_size, heat.plan.bounds[0], heat.plan.bounds[2]],
+        "links": links, "urls": list(urls.all), "widths": heat.plan.widths, "reference": heat.plan.reference,
+        "releases": [[row["period"], visible(row["release"])] for row in heat.releases.to_pylist()],
         "frame": heat.summary.get("frame"), "min_sessions": heat.plan.min_sessions,
         "ledger": {name: [p.outside, p.invalid, p.withheld] for name, p in heat.ledger.measures.items()},
         "colors": bytes(table(cmap).reshape(-1)).hex(),
@@ -118,6 +129,34 @@ def _curves(heat: Result) -> Iterable[tuple[str, str, list[Any], Any, Any]]:
             np.array(tables["reach"].get(key, []), np.int64),
             np.array(tables["attention"].get(key, []), np.int64),
         )
+
+
+def _links(
+    heat: Result, pages: Names, urls: Names, maps: list[list[Any]]
+) -> Iterable[tuple[int, int, int, bytes, int, int]]:
+    """Of each map's page, width and fixed or not: numbers of its areas, how many links each has, and which."""
+    table = heat.links
+    x0, _, y0, _ = heat.plan.bounds
+    wide, high = (SIDE * size for size in heat.plan.cell_size)
+    across = -(-heat.plan.shape[0] // SIDE)
+    found: dict[tuple[int, int, int], dict[int, list[str]]] = {}
+    for page, bucket, fixed, x, y, url in zip(
+        *(table[name].to_pylist() for name in ("page", "bucket", "fixed", "x0", "y0", "replay_url")), strict=True
+    ):
+        area = round((y - y0) / high) * across + round((x - x0) / wide)
+        key = (pages(page), BUCKETS.index(bucket), int(fixed))
+        found.setdefault(key, {}).setdefault(area, []).append(url)
+    letters = 0
+    for key in dict.fromkeys((page, bucket, fixed) for _, page, bucket, fixed, *_ in maps):
+        areas = found.get(key, {})
+        letters += sum(len(url) for some in areas.values() for url in some if url not in urls.all)
+        if not areas or letters > MOST_LINKS:
+            continue
+        order = sorted(areas)
+        which = [urls(url) for area in order for url in dict.fromkeys(areas[area])]
+        counts = [len({*areas[area]}) for area in order]
+        packed = varints(np.diff(np.array(order), prepend=0)) + varints(np.array(counts)) + varints(np.array(which))
+        yield *key, packed, len(order), len(which)
 
 
 def _boxes(heat: Result, pages: Names, features: Names) -> list[list[Any]]:

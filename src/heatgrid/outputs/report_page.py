@@ -22,6 +22,7 @@ from heatgrid.outputs.report_parts import (
     usage_section,
 )
 from heatgrid.outputs.report_view import findings_section, script, view_section
+from heatgrid.outputs.text import bound
 from heatgrid.words.events import RICH
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def page(content: Content, cmap: str) -> str:
     here = files("heatgrid.outputs") / "templates"
     style = (here / "report.css").read_text(encoding="utf-8") + level_styles(cmap)
     code = script()
-    body = "".join(_body(content, cmap))
+    whole = "".join(_body(content, cmap))
+    seen, script_tag, rest = whole.partition('<script type="application/json"')
+    data, end_tag, below = rest.rpartition("</script>")
+    body = bound(seen) + script_tag + data + end_tag + bound(below) if script_tag else bound(whole)
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(code)}; "
         "base-uri 'none'; form-action 'none'"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from heatgrid.outputs.report import Content
 
 SHOWN = 5
-SCRIPTS = ("sort", "search", "cells", "scale", "view", "reading", "finding", "start")
+SCRIPTS = ("sort", "search", "cells", "scale", "view", "links", "reading", "finding", "start")
 """In this order they are one script."""
 
 
@@ -100,6 +100,7 @@ def view_section(content: Content) -> str:
         '<i id="map-cursor" hidden></i></div><canvas id="map-strip" role="img" hidden></canvas></div>'
         '<div class="map-key"><div class="ramp"></div><div id="map-ticks"></div><p class="n" id="map-unit"></p></div>'
         '<p id="map-cell" role="status"></p>'
+        '<div id="map-links" role="status" hidden><h3>Recordings</h3><p class="n" id="map-links-n"></p><ul></ul></div>'
         '<div id="map-used" hidden><h3>Features of this page</h3><p class="n" id="map-used-n"></p><div class="scroll" '
         'tabindex="0" role="region" aria-label="features of this page"><table id="map-features"><thead><tr>'
         '<th scope="col">feature</th><th scope="col">clicks</th><th scope="col">of the clicks</th></tr></thead>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
@@ -75,6 +76,15 @@ def duration(ms: float) -> str:
             rest = whole % size // step
             return f"{whole // size:,} {big}" + (f" {rest} {small}" if rest else "")
     raise AssertionError("unreachable")
+
+
+_NUMBER_AND_UNIT = re.compile(r"(?<=\d)(\+?) (?=(?:%|px|ms|s|min|h|d)(?!\w))")
+_IN_TEXT = re.compile(r">[^<]*\d\+? [^<]*<")
+
+
+def bound(html: str) -> str:
+    """HTML in whose text no line is broken between a number and its unit; attributes stay as they are."""
+    return _IN_TEXT.sub(lambda found: _NUMBER_AND_UNIT.sub("\\1\u00a0", found[0]), html)
 
 
 def compact(value: int) -> str:

@@ -15,6 +15,8 @@ LINKS, SAMPLE = "links", "link_sessions"
 MOST = 1 << 15
 """Addresses of up to 1,000 bytes: 5 MB of usual ones; twice as many while they are read."""
 KEPT = 4
+SIDE = 4
+"""Cells on a side of an area."""
 
 
 def farthest(ranks: Ints) -> int:

@@ -45,8 +45,8 @@ class Links:
         while True:
             at = links.fold(
                 order, at, ready, c["slot"], c["kind"], self._click, c["replay"], c["page"], c["fixed"], c["bucket"],
-                self._has_views, c["x"], c["y"], *self._grid, ranks, self._seen, self._ledger, self._table, self._keys,
-                self._used, self._best, self._who,
+                self._has_views, c["x"], c["y"], *self._grid, kept.SIDE, ranks, self._seen, self._ledger, self._table,
+                self._keys, self._used, self._best, self._who,
             )  # fmt: skip
             if at >= ready:
                 return
@@ -76,7 +76,7 @@ class Links:
         names = sorted({*urls})
         place = {url: i for i, url in enumerate(names)}
         of_map, area = self._keys[row] >> tiles.CELL_BITS, self._keys[row] & tiles.WHOLE_MAP
-        across = -(-self._grid[4] // links.SIDE)
+        across = -(-self._grid[4] // kept.SIDE)
         page, fixed = of_map // tiles.BUCKETS // 2, of_map // tiles.BUCKETS % 2
         keys = [
             page, np.array([place[url] for url in urls], np.int64), fixed, of_map % tiles.BUCKETS, area // across,

@@ -29,13 +29,13 @@ function paint(target, { box: [x, y, wide, high], held }, grid, map, shot) {
 async function crop(card, target) { // the map is drawn beside the page, never in its view
   const page = data.pages.indexOf(card.dataset.page), layer = card.dataset.layer, [bucket] = widthsOf(layer, page);
   if (bucket === undefined) return;
-  const choice = { layer, sessions: false, page, bucket }, made = render(choice, { kind: data.scale }), map = document.createElement("canvas");
+  const choice = { layer, sessions: false, fixed: 0, page, bucket }, made = render(choice, { kind: data.scale }), map = document.createElement("canvas");
   colour(map, made);
   const grid = { ...made.grid, choice }, at = cropOf(card.dataset.feature, grid);
   let shot = null;
   if (grid.shot) { shot = new Image(); shot.src = grid.shot[4]; await shot.decode(); }
   paint(target, at, grid, map, shot);
-  card.querySelector(".crop-n").textContent = `${layer}, n = ${comma(events(grid))} events, width ${data.buckets[bucket]} px; brightest: ${comma(made.top)} in ${grid.pw} x ${grid.ph} px`;
+  card.querySelector(".crop-n").textContent = bound(`${nameOf(layer)}, ${count(grid, choice)}, ${widthTold(bucket)}; brightest: ${comma(made.top)} in ${grid.pw} x ${grid.ph} px`);
   target.hidden = false;
 }
 function lines(pen, text, width) {

@@ -1,6 +1,7 @@
 // Under the pointer, or under the cursor of the arrow keys: a cell's count, and the feature it lies in.
 let cursor = null;
 function boxesOf({ choice, width }) {
+  if (choice.fixed) return []; // boxes are of the page
   const at = [300, 800, 1200, width || 1600][choice.bucket] ?? 1440;
   return data.boxes.filter((b) => (b[0] === choice.page || b[0] < 0) && (b[6] == null || at >= b[6]) && (b[7] == null || at < b[7]));
 }
@@ -13,19 +14,21 @@ function read(cell) {
   cursor = cell;
   const mark = $("map-cursor");
   mark.hidden = !cell;
-  if (!cell || !drawn) { $("map-cell").textContent = "point at the map, or use the arrow keys on it, to read its cells"; return; }
+  if (!cell || !drawn) { $("map-cell").textContent = `point at the map, or use the arrow keys on it, to read its cells${data.links.length ? "; click or press Enter for recordings of sessions that clicked there" : ""}`; return; }
   const [bx, by] = cell, { pw, ph, bw, bh } = drawn;
   Object.assign(mark.style, { left: `${(100 * bx) / bw}%`, top: `${(100 * by) / bh}%`, width: `${100 / bw}%`, height: `${100 / bh}%` });
   const x = drawn.x0 + bx * pw, y = drawn.y0 + by * ph, name = featureAt(x + pw / 2, y + ph / 2);
-  $("map-cell").textContent = `x ${x} to ${x + pw}, y ${y} to ${y + ph} px: ${comma(drawn.values[by * bw + bx])} ${unit(drawn.choice)}${name ? ` · ${name}` : ""}`;
+  $("map-cell").textContent = bound(`x ${x} to ${x + pw}, y ${y} to ${y + ph} px: ${comma(drawn.values[by * bw + bx])} ${unit(drawn.choice)}${name ? ` · ${name}` : ""}${recordings(cell).length ? ` · ${recordings(cell).length} of its recordings: click or Enter` : ""}`);
 }
 canvas.addEventListener("pointermove", (event) => {
   const box = canvas.getBoundingClientRect();
   const at = (part, size) => Math.max(0, Math.min(size - 1, Math.floor(part * size)));
   read([at((event.clientX - box.left) / box.width, drawn.bw), at((event.clientY - box.top) / box.height, drawn.bh)]);
 });
+canvas.addEventListener("click", () => { if (cursor) linked(cursor); });
 canvas.addEventListener("pointerleave", () => read(null));
 canvas.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && cursor) { linked(cursor); return; }
   const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!step || !drawn) return;
   event.preventDefault();
@@ -58,7 +61,7 @@ function used(page) { // the features of the page by their clicks, at all widths
   body.replaceChildren(...rows.slice(0, MOST_USED).map(([, feature, clicks]) => {
     const row = document.createElement("tr"), head = document.createElement("th");
     head.scope = "row"; head.textContent = head.title = data.features[feature];
-    row.append(head, ...[comma(clicks), all < 30 ? `${clicks}/${all}` : percent(clicks / all)].map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+    row.append(head, ...[comma(clicks), all < 30 ? `${clicks}/${all}` : bound(percent(clicks / all))].map((text) => Object.assign(document.createElement("td"), { textContent: text })));
     return row;
   }));
 }

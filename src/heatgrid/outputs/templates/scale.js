@@ -1,3 +1,5 @@
+// A number stays with its unit: no line is broken between the two.
+const bound = (text) => text.replace(/(\d\+?) (?=(?:%|px|s|ms|min|h|d)(?!\w))/g, "$1\u00a0");
 // From counts to the entries of a colour table, and what a colour stands for.
 const colors = Uint8Array.from(data.colors.match(/../g), (pair) => parseInt(pair, 16));
 const comma = (value) => value.toLocaleString("en-US", { maximumFractionDigits: value < 10 ? 2 : 0 });
