@@ -77,8 +77,8 @@ def view_data(heat: Result, cmap: str, scale: str, shots: Shots | None) -> tuple
         blob.append(packed)
         size += len(packed)
     urls, links = Names(), []
-    for page, bucket, fixed, packed, areas, total in _links(heat, pages, urls, maps):
-        links.append([page, bucket, fixed, size, areas, total])
+    for which, packed, areas, total in _links(heat, pages, urls, maps):
+        links.append([*which, size, areas, total])
         blob.append(packed)
         size += len(packed)
     data = {
@@ -133,7 +133,7 @@ def _curves(heat: Result) -> Iterable[tuple[str, str, list[Any], Any, Any]]:
 
 def _links(
     heat: Result, pages: Names, urls: Names, maps: list[list[Any]]
-) -> Iterable[tuple[int, int, int, bytes, int, int]]:
+) -> Iterable[tuple[tuple[int, int, int], bytes, int, int]]:
     """Of each map's page, width and fixed or not: numbers of its areas, how many links each has, and which."""
     table = heat.links
     x0, _, y0, _ = heat.plan.bounds
@@ -156,7 +156,7 @@ def _links(
         which = [urls(url) for area in order for url in dict.fromkeys(areas[area])]
         counts = [len({*areas[area]}) for area in order]
         packed = varints(np.diff(np.array(order), prepend=0)) + varints(np.array(counts)) + varints(np.array(which))
-        yield *key, packed, len(order), len(which)
+        yield key, packed, len(order), len(which)
 
 
 def _boxes(heat: Result, pages: Names, features: Names) -> list[list[Any]]:
