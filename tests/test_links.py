@@ -117,8 +117,15 @@ def test_of_very_many_sessions_few_are_held():
         merged = hg.merge([hg.run(half, hg.Plan(tables=())) for half in halves])
     assert to_bytes(state)[40:] == to_bytes(whole)[40:]
     assert max(held[:240]) <= 2 * most + 25
-    near = sorted(rank(f"s{i}") for i in range(3000))[:most]
-    assert sample(hg.Heat(state))[1] == set(near)
+    ranks = [rank(f"s{i}") for i in range(3000)]
+    near = set(sorted(ranks)[:most])
+    areas = {}
+    for i in range(6000):
+        areas.setdefault(i % 7 * 40 // 32, set()).add((ranks[i % 3000], f"https://r.example/{i % 3000}"))
+    found = {place: [one for one in sorted(some)[: kept.KEPT] if one[0] in near] for place, some in areas.items()}
+    expected = {("/", False, "unknown", 0, place): some for place, some in found.items()}
+    assert sample(hg.Heat(state)) == (expected, near)
+    assert {len(some) for some in found.values()} == {kept.KEPT}
     assert sample(merged) == sample(hg.Heat(state))
     assert merged.links.equals(hg.Heat(state).links)
 
@@ -136,6 +143,14 @@ def test_a_link_is_of_the_width_and_the_layer_that_its_click_is_drawn_on():
     }, "the third has told no width"  # fmt: skip
     scaled = hg.run(table, tables=(), widths="scale", reference=1500, keep_bots=True).links.to_pylist()
     assert {row["bucket"] for row in scaled} == {"1440+"}
+
+
+def test_of_the_addresses_of_a_session_the_first_is_kept():
+    for order in ("bac", "abc", "cba"):
+        urls = [f"https://r.example/{letter}" for letter in order]
+        assert {*hg.run(rows_of(3, 1, replay_url=urls), tables=()).links["replay_url"].to_pylist()} == {
+            "https://r.example/a"
+        }
 
 
 def test_addresses_that_are_none_are_counted_and_not_kept():

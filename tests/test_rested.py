@@ -93,8 +93,9 @@ def test_a_step_is_drawn_in_the_width_of_its_own_view(block_rows):
 def test_more_steps_than_any_room(room):
     n = 3000
     rows = [(k * 10, f"s{i}", "move", 10.0 * (k + i % 5)) for k in range(4) for i in range(n)]
+    widths = pa.array([None] * (2 * n) + [700] * (2 * n), pa.int32())  # told by a row that ends a step as well
     with patch.object(rested, "OUT_ROWS", room):
-        heat = hg.run(table(rows), **PLAN)
+        heat = hg.run(table(rows, viewport_w=widths), **PLAN)
     assert cells(heat) == {0: 6000, 1: 12_000, 2: 18_000, 3: 18_000, 4: 18_000, 5: 12_000, 6: 6000}
     assert cells(heat, "sessions") == {0: 600, 1: 1200, 2: 1800, 3: 1800, 4: 1800, 5: 1200, 6: 600}
 
@@ -130,6 +131,7 @@ def test_without_sessions_and_with_few():
     few = hg.run(table(ROWS), **PLAN, min_sessions=2)
     assert cells(few) == {1: 30_257}
     assert few.map("dwell").meta["withheld"] == 1051
+    assert few.ledger.measures["dwell"].used == 6, "steps are not withheld, ms of cells are"
     few.ledger.check()
 
 

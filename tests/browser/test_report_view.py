@@ -113,6 +113,17 @@ def test_a_hotspot_leads_to_its_recordings(page: Any, heat: hg.Heat) -> None:
     assert links.all_text_contents() == mine
 
 
+def test_what_a_cell_holds_is_in_sight_however_tall_the_map_is(page: Any) -> None:
+    pick(page, "clicks", "1024-1440")
+    page.set_viewport_size({"width": 1300, "height": 420})
+    page.evaluate("document.getElementById('map').scrollIntoView({behavior: 'instant', block: 'start'})")
+    page.hover("#map", position={"x": 3, "y": 30})
+    frame = page.locator("#map-cell").bounding_box()
+    assert page.text_content("#map-cell").startswith("x 0 to ")
+    assert frame["y"] >= 0
+    assert frame["y"] + frame["height"] <= 420
+
+
 def test_hostile_addresses_are_in_no_page(page: Any, index: Path, heat: hg.Heat) -> None:
     assert heat.ledger.measures["links"].invalid == 2 * len(HOSTILE)
     text = index.read_text()
@@ -166,8 +177,19 @@ def test_what_became_of_other_widths_is_said(browser: Any, tmp_path: Path, width
         assert said in page.text_content("#map-n").replace("\u00a0", " ")
 
 
+def test_users_that_came_back_are_in_the_page(browser: Any, tmp_path: Path) -> None:
+    users = pa.array([f"u{int(name[1:]) // 2}" for name in rows()["session"].to_pylist()])
+    made = hg.run(rows().append_column("user", users), maps=("clicks",), retention="week")
+    told = made.retention.to_pylist()
+    for page in opened(browser, made.report(tmp_path / "out")):
+        table = page.locator("section:has(h2:text('first week')) table")
+        cells = [int(text) for text in table.locator("tbody td").all_text_contents() if text != "0"]
+        assert sorted(cells) == sorted(row["returned"] for row in told if row["returned"])
+
+
 def test_without_recordings_nothing_is_said_of_them(browser: Any, tmp_path: Path) -> None:
     made = hg.run(rows().drop_columns(["replay_url"]), maps=("clicks",)).report(tmp_path / "out")
     for page in opened(browser, made):
+        assert "links from a place to recordings are off" in page.text_content("#off")
         assert "recording" not in page.text_content("#map-cell")
         assert page.evaluate("data.links.length") == 0

@@ -76,6 +76,7 @@ class Result(Protocol):
     def sparse_maps(self, *, split: bool) -> Iterable[SparseMap]: ...
     def map(self, layer: str = ..., *, page: str | None = ..., bucket: str | None = ..., fixed: bool = ...) -> Grid: ...
     def matrix(self, rows: str = ..., columns: str = ..., values: str = ...) -> Matrix: ...
+    def retention_matrix(self) -> Matrix: ...
     def transition_matrix(self, of: str | None = ...) -> Matrix: ...
     def steps_of(self, of: str | None = ...) -> Matrix: ...
     def transitions_of(self, of: str | None = ...) -> pa.Table: ...
@@ -165,7 +166,7 @@ def write_report(
             maps_in_all=in_all,
             features=heat.features if "features" in heat.plan.tables else None,
             pages=heat.pages if "pages" in heat.plan.tables else None,
-            notes=_off(heat.plan, heat.summary),
+            notes=_off(heat),
             data=data,
             left=left,
             screened=shots is not None,
@@ -289,6 +290,8 @@ def _matrices(heat: Result) -> Iterator[Matrix]:
         for column in heat.plan.by:
             yield heat.matrix(rows=rows, columns=column, values=values if len(heat.plan.by) == 1 else "events")
 
+    if heat.plan.retention and "retention" not in heat.summary.get("refused", {}):
+        yield heat.retention_matrix()
     for of in heat.plan.transitions if _counts(heat, "transitions") else ():
         yield heat.transition_matrix(of)
     for of in heat.plan.paths if _counts(heat, "paths") else ():
@@ -310,9 +313,9 @@ def _journeys(heat: Result, funnel: pa.Table | None) -> Iterator[tuple[str, pa.T
         yield f"paths-{of}", heat.paths_of(of, top=MOST_PATHS)
 
 
-def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
+def _off(heat: Result) -> list[str]:
     """What is not in this report, and the option or column that would bring it."""
-    off = []
+    plan, summary, off = heat.plan, heat.summary, []
     if summary.get("users") is None:
         off.append("distinct users are off: --distinct users, with a user column (--map user=COLUMN)")
     if plan.every is None:
@@ -333,6 +336,10 @@ def _off(plan: Plan, summary: dict[str, Any]) -> list[str]:
         off.append("scroll and attention are off: --scroll")
     if "moves" not in plan.maps:
         off.append("the map of pointer moves is off: --maps clicks,moves")
+    if DWELL_LAYER not in plan.maps:
+        off.append("the map of dwell is off: --maps clicks,moves,dwell")
+    if plan.linked and not heat.links.num_rows:
+        off.append("links from a place to recordings are off: --map replay_url=COLUMN, with their addresses")
     return off
 
 

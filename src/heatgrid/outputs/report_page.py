@@ -37,6 +37,9 @@ DEFINITIONS = (
     ("percentiles", "of closed visits, within 0.8 %, shown from 30 visits on and marked low below 100"),
     ("share", "of sessions; with fewer than 30 sessions in all only k/n is shown, below 100 it is marked low"),
     ("map", "events by half-open cell of the page; left and top edges belong to a cell"),
+    ("dwell map", "the time from a move, a rest or a click to the next event, where the pointer was; a scroll or a key "
+     "press ends it"),
+    ("recordings", "of 4 x 4 cells at most four sessions that clicked there, always the same of the same sessions"),
     ("reach", "the lowest px of a page that was in the window, of each view; the curve is the share of views that saw "
      "a height"),
     ("attention", "how long a height of the page was in the window, counted as the time"),

@@ -68,7 +68,6 @@ class Links:
         """The sample and the sessions that it was drawn of (states/links.py); the links of its dimension ``replay``."""
         n, codes = int(self._used[0]), self.codes
         ranks = np.sort(codes.ranks[np.flatnonzero(self._seen)])
-        ranks = ranks[ranks <= codes.limit]
         most = min(kept.farthest(ranks), codes.limit)
         ranks = ranks[ranks <= most]
         row, nth = np.nonzero((self._who[:n] >= 0) & (self._best[:n] <= most))

@@ -64,8 +64,7 @@ class Rested:
             self._draw()
 
     def close(self, slots: Array, runs: Array, views: Array, view_sessions: Array) -> None:
-        self._draw()
-        self._kept[runs, rested.THERE] = 0
+        self._draw()  # what is kept of a run goes with it: the first row of another one begins no step
         for maps in self._maps:
             maps.close(slots, runs, views, view_sessions)
 

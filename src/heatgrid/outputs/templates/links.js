@@ -31,3 +31,7 @@ function linked(cell) {
     return item;
   }));
 }
+function show(cell) {
+  linked(cell);
+  $("map-links").scrollIntoView({ block: "nearest" });
+}

@@ -25,10 +25,10 @@ canvas.addEventListener("pointermove", (event) => {
   const at = (part, size) => Math.max(0, Math.min(size - 1, Math.floor(part * size)));
   read([at((event.clientX - box.left) / box.width, drawn.bw), at((event.clientY - box.top) / box.height, drawn.bh)]);
 });
-canvas.addEventListener("click", () => { if (cursor) linked(cursor); });
+canvas.addEventListener("click", () => { if (cursor) show(cursor); });
 canvas.addEventListener("pointerleave", () => read(null));
 canvas.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && cursor) { linked(cursor); return; }
+  if (event.key === "Enter" && cursor) { show(cursor); return; }
   const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!step || !drawn) return;
   event.preventDefault();
