@@ -37,7 +37,7 @@ from heatgrid.engine.spool import Spool
 from heatgrid.engine.traces import Traces, joined
 from heatgrid.engine.workers import BLOCKS, Workers
 from heatgrid.states.state import State
-from heatgrid.states.subtract import has_users, subtract
+from heatgrid.states.subtract import only_sums, subtract
 from heatgrid.words.errors import Cancelled, InputError, UsageError, nearest
 from heatgrid.words.events import CANONICAL, Chunk, Place, Source
 from heatgrid.words.leave_out import FAST_BOTS
@@ -137,7 +137,9 @@ def run_plan(
             """What their rows alone give."""
             told = copy.deepcopy(source.told())
             with Workers(threads) as workers:
-                run = _Run(source, plan, threads, None, max_open, block_rows, budget, scratch, room, workers, None)
+                run = _Run(
+                    source, plan, threads, None, max_open, block_rows, budget, scratch, room, workers, None, None
+                )
                 run.pick(before)
                 state = run.go(order, spooled, None)[0]
             source.retell(told)
@@ -154,7 +156,7 @@ def run_plan(
                     whole, lane, notes = answer
                     del answer  # there is room for one
                     left = None
-                    if run.traces is not None and not has_users(whole):
+                    if run.traces is not None and only_sums(whole):
                         left = subtract(whole, of_bots(run, "any" if lane == "P" else "auto"), FAST_BOTS, run.bounds)
                     del whole
                     if left is None:
@@ -491,9 +493,7 @@ class _Run:
 
         def begun(scratch: Scratch) -> Partitioned:
             hint = self.source.rows_hint if self._picked is None else None
-            return Partitioned(
-                self.plan, encoder, self.room or self.memory.room(), scratch, hint=hint, sums=self.sums
-            )
+            return Partitioned(self.plan, encoder, self.room or self.memory.room(), scratch, hint=hint, sums=self.sums)
 
         def rest(after: Place | None) -> None:
             assert lane is not None

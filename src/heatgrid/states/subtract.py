@@ -1,7 +1,8 @@
 """A state without some of its sessions, by a state of these alone: nearly all of a state are sums over sessions.
 
-What is none: the distinct users of a row, the first and the last time, and the widest window of a map beyond the few
-widths that are kept of it. Where one cannot be told there is no answer, and the input has to be read again.
+What is none: the distinct users of a row, a sample of links, the first and the last time, and the widest window of a
+map beyond the few widths that are kept of it. Where one cannot be told there is no answer, and the input has to be read
+again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from heatgrid.states.links import LINKS
 from heatgrid.states.merge import recoded
 from heatgrid.states.paths import merge_paths
 from heatgrid.states.state import Ints, Maps, Paths, State, Table, canonical, drop_empty
@@ -24,9 +26,10 @@ COUNTED = ("duplicate", "count")
 WIDE_FROM = 2**32
 
 
-def has_users(state: State) -> bool:
-    """Whether distinct users are in it: a user of those sessions may have others."""
-    return any(table.ids is not None for table in state.tables.values())
+def only_sums(state: State) -> bool:
+    """Whether nothing in it is of another kind: a user of some sessions may have others, and what a sample of links has
+    left out for them is not there."""
+    return LINKS not in state.tables and all(table.ids is None for table in state.tables.values())
 
 
 def subtract(whole: State, part: State, what: str, bounds: tuple[int, int] | None) -> State | None:
@@ -35,7 +38,7 @@ def subtract(whole: State, part: State, what: str, bounds: tuple[int, int] | Non
     what : the name under which the ledger has the rows of the part, as filtered ones. bounds : of what is left, where
     they are known.
     """
-    if has_users(whole):
+    if not only_sums(whole):
         return None
     accepted = whole.ledger.accepted - part.ledger.accepted
     if accepted and bounds is None:
