@@ -23,6 +23,7 @@ from heatgrid.demo.generate import write
 from heatgrid.engine import lanes
 from heatgrid.engine.frozen import freeze, thaw
 from heatgrid.engine.lanes import run_plan
+from heatgrid.engine.measures import pace
 from heatgrid.engine.memory import Room
 from heatgrid.outputs import checkpoint
 from heatgrid.outputs.checkpoint import NAME, ROWS, Checkpoint, held
@@ -124,6 +125,30 @@ def test_stopped_and_started_again(table, tmp_path, monkeypatch, kind, plan, sto
     assert to_bytes(got.state) == to_bytes(want.state)
     assert (again.bad_lines, again.notes) == (events.bad_lines, events.notes)
     assert got.lane == ("P" if kind == "shuffled" else "T")
+
+
+@pytest.mark.parametrize(
+    ("kind", "stops", "how"),
+    [
+        ("ordered", (4, 2, 2), {}),
+        ("ordered", (3, 1), {"threads": 2, "order": "time"}),
+        ("shuffled", (18, 1, 1), {"order": "any", "threads": 1, "room": Room(1 << 30, 1000, 4096, 5)}),
+        ("csv", (1, 1), {}),
+    ],
+)
+def test_bots_that_were_met_before_a_stop_are_taken_out_after_it(table, tmp_path, monkeypatch, kind, stops, how):
+    """Fails if where their rows are is lost, or taken for kept when only the process that is gone had them."""
+    monkeypatch.setattr(pace, "MOST", 24)
+    if kind == "csv":
+        monkeypatch.setitem(streams.blocks.__kwdefaults__, "size", 1 << 16)
+    paths = files(table, tmp_path / "in", kind)
+    events = hg.read(paths)
+    want = run_plan(events, PLAIN, order=how.get("order", "auto"))
+    got, again, stopped = in_pieces(paths, PLAIN, tmp_path / "keep", stops, monkeypatch, **how)
+    assert stopped == len(stops)
+    assert any("and left out (--keep-bots)" in note for note in got.notes)
+    assert to_bytes(got.state) == to_bytes(want.state)
+    assert (again.bad_lines, again.notes) == (events.bad_lines, events.notes)
 
 
 def test_what_is_frozen_is_whole_and_no_array_lies_in_another(table, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Sessions that no person makes: more than 1,000 events in a minute, or more than 12 h without a gap.
 
-Their ids are what a run learns by this; nothing is counted. A second run leaves their rows out (lanes.py).
+Their ids are what a run learns by this, and when the others began and ended; nothing is counted. What the bots' rows
+count is taken out when the run is over (lanes.py).
 """
 
 from __future__ import annotations
