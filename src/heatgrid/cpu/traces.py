@@ -35,13 +35,11 @@ def mark_rows(index: Any, lo: Any, hi: Any, bits: Any) -> None:
 
 
 @tight
-def may_hold(lo: Any, hi: Any, bits: Any) -> Any:
-    """Whether any of the ids may be there."""
+def may_hold(lo: Any, hi: Any, bits: Any, out: Any) -> None:
+    """out[i] = 1 where an id may be there, else 0."""
     mask = np.uint64(bits.shape[0] * 64 - 1)
     for i in range(np.uint64(lo.shape[0])):
         a = (np.uint64(lo[i]) >> np.uint64(7)) & mask
         b = (np.uint64(hi[i]) >> np.uint64(7)) & mask
         there = bits[a >> np.uint64(6)] >> (a & np.uint64(63)) & bits[b >> np.uint64(6)] >> (b & np.uint64(63))
-        if there & np.uint64(1):
-            return True
-    return False
+        out[i] = there & np.uint64(1)

@@ -133,13 +133,14 @@ def run_plan(
                     run.stop_reading()
                     raise
 
-        def of_bots(before: _Run, order: str) -> State:
-            """What their rows alone give."""
+        def of_bots(before: _Run, order: str, rows: int) -> State:
+            """What their rows alone give; rows : of the input, all of which are done."""
             told = copy.deepcopy(source.told())
+            done = None if progress is None else lambda _, hint: progress(rows, hint)
             with Workers(threads) as workers:
                 run = _Run(
-                    source, plan, threads, None, max_open, block_rows, budget, scratch, room, workers, None, None
-                )
+                    source, plan, threads, done, max_open, block_rows, budget, scratch, room, workers, None, None
+                )  # fmt: skip
                 run.pick(before)
                 state = run.go(order, spooled, None)[0]
             source.retell(told)
@@ -157,7 +158,9 @@ def run_plan(
                     del answer  # there is room for one
                     left = None
                     if run.traces is not None and only_sums(whole):
-                        left = subtract(whole, of_bots(run, "any" if lane == "P" else "auto"), FAST_BOTS, run.bounds)
+                        part = of_bots(run, "any" if lane == "P" else "auto", whole.ledger.read)
+                        left = subtract(whole, part, FAST_BOTS, run.bounds)
+                        del part
                     del whole
                     if left is None:
                         said = f"{many} by pace ({PACE}): the input was read again without (--keep-bots)"

@@ -83,8 +83,8 @@ class Traces:
             known = self._known_to.get(number, 0)
             if known < len(self.bots):
                 self._known_to[number] = len(self.bots)
-                if self._may_hold(number, known):
-                    self._keep(number, self._rows_of(*block))
+                if len(self._likely(number, known)):
+                    self._keep(number, self._rows_of(*block, self._likely(number)))
             if number < at - AT_HAND:
                 self._at_hand.pop(number, None)
 
@@ -103,21 +103,23 @@ class Traces:
             self._follows = False
             self._rows, self._known_to, self._at_hand = {}, {}, {}
 
-    def _may_hold(self, number: int, known: int) -> bool:
-        """Whether a block may hold rows of the bots but for the first so many."""
+    def _likely(self, number: int, known: int = 0) -> Array:
+        """Those of the bots, but for the first so many, of which a block may hold rows."""
         some = self.bots[known:]
-        return bool(traces.may_hold(some[:, 0].copy(), some[:, 1].copy(), self._bits[number]))
+        there = np.empty(len(some), np.uint8)
+        traces.may_hold(some[:, 0].copy(), some[:, 1].copy(), self._bits[number], there)
+        return some.compress(there == 1, axis=0)
 
     def rows_of(self, chunk: Chunk) -> Chunk:
         """The bots' rows of a chunk, in order."""
         batch = chunk.batch
         get = {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
-        return self._rows_of(chunk, *self._ids(get, batch.num_rows, self._hashes))
+        return self._rows_of(chunk, *self._ids(get, batch.num_rows, self._hashes), self.bots)
 
-    def _rows_of(self, chunk: Chunk, index: Array, lo: Array, hi: Array) -> Chunk:
+    def _rows_of(self, chunk: Chunk, index: Array, lo: Array, hi: Array, bots: Array) -> Chunk:
         """With texts as they are: the rows are few, and their dictionaries are not."""
         batch = chunk.batch
-        theirs = holds(self.bots, lo, hi)
+        theirs = holds(bots, lo, hi)
         rows = np.flatnonzero((index >= 0) & theirs[index]) if theirs.any() else np.zeros(0, np.int64)
         if not len(rows):
             return Chunk(batch.slice(0, 0), chunk.rank, 0, 0)
@@ -136,7 +138,7 @@ class Traces:
         missing = {
             number
             for number in range(len(self._tasks))
-            if (known := self._known_to.get(number, 0)) < len(self.bots) and self._may_hold(number, known)
+            if (known := self._known_to.get(number, 0)) < len(self.bots) and len(self._likely(number, known))
         }
         if kept is not None:
             for number in range(len(self._tasks)):
