@@ -47,9 +47,10 @@ def nested(record, path, value=None, *, take=False):
     """The member at a path: taken out, set, or given back."""
     for word in path[:-1]:
         record = record[int(word) if isinstance(record, list) else word]
+    last = int(path[-1]) if isinstance(record, list) else path[-1]
     if take:
-        return record[path[-1]]
-    record[path[-1]] = value
+        return record[last]
+    record[last] = value
     return None
 
 
@@ -69,6 +70,13 @@ def rudder(k):
 
 def ga(k):
     return test_ga4.written(test_ga4.event(k, "page_view"))
+
+
+def clear(k):
+    """The first payload of a page: when it was opened, its address, its window."""
+    opened = 1_717_200_001_000 + 1000 * k
+    return {"e": ["0.8.70", 1, 0, 200, "p", "u", "s", k, 0, 0, 0, URL],
+            "a": [[200, 0, 0, opened], [200, 1, 1, [URL]], [3, 11, 1000, 600]]}  # fmt: skip
 
 
 STAMPS = ("derived_tstamp",), ("collector_tstamp",)
@@ -95,6 +103,7 @@ FORMS = [
          ("event_properties", "[Amplitude] Page URL"), None),
     Form("amplitude-interactions", ".jsonl", lambda k: test_trackers.interaction(20, 40, 1, hour=k), (("timestamp",),),
          ("pageUrl",), ("viewportWidth",), times=(0, 253_370_764_800_000, "soon", None)),
+    Form("clarity", ".jsonl", clear, (("a", "0", "3"),), ("a", "1", "3", "0"), None, times=WHEN[:2]),
     Form("segment", ".jsonl", lambda k: test_trackers.call(k, "page"), CALLED, SEGMENT, None),
     Form("rudderstack", ".jsonl", rudder, CALLED, SEGMENT, None),
 ]  # fmt: skip
@@ -203,7 +212,9 @@ def test_row_12_a_text_for_a_number_is_no_number_and_a_line_without_a_time_no_ro
     else:
         for path in form.time:
             made[3] = {k: v for k, v in made[3].items() if (k,) != path}
-            if len(path) == 2:
+            if len(path) > 2:
+                nested(made[3], path, None)
+            elif len(path) == 2:
                 made[3][path[0]] = {k: v for k, v in made[3][path[0]].items() if k != path[1]}
     read = hg.read(write(tmp_path / f"e{form.suffix}", form, made))
     heat = hg.run(read)

@@ -50,7 +50,7 @@ def test_the_list_has_every_format_and_an_unknown_one_is_an_error(capfd):
     assert all(re.search(rf"^{name} ", shown, re.MULTILINE) for name in (*names(), "parquet", "csv"))
     untried = {line.split()[0] for line in shown.splitlines() if "(not tried on a real one)" in line}
     assert untried == set(names()) - {"rrweb", "snowplow"}
-    for name in ("matomo", "openreplay", "clarity", "hotjar", "crazyegg"):
+    for name in ("matomo", "openreplay", "hotjar", "crazyegg"):
         assert re.search(rf"^not {name} ", shown, re.MULTILINE)
         assert main(["formats", name]) == 2
         told = capfd.readouterr().err

@@ -20,6 +20,7 @@ KINDS = {".html": "text/html", ".js": "text/javascript"}
 CLIENTS = {
     "rrweb": ("rrweb/dist/rrweb.umd.min.cjs",),
     "posthog": ("posthog-js/dist/array.full.no-external.js",),
+    "clarity": ("clarity-js/build/clarity.min.js",),
     "mixpanel": ("mixpanel-browser/dist/mixpanel.umd.js",),
     "snowplow": (
         "@snowplow/browser-tracker/dist/index.umd.min.js",
@@ -42,7 +43,7 @@ class Post(NamedTuple):
 def clients() -> Path:
     """node_modules with the clients; installed from the lock where npm is there and can."""
     folder = HERE / "node_modules"
-    if not (folder / "mixpanel-browser").is_dir():
+    if not (folder / "clarity-js").is_dir():
         npm = shutil.which("npm")
         if npm is None:
             pytest.skip("browser tests: no npm on this machine (scripts/packages installs it)")

@@ -23,6 +23,7 @@ OWN = {
     "mixpanel": "heatgrid.sources.adapters.mixpanel:Mixpanel",
     "amplitude": "heatgrid.sources.adapters.amplitude:Amplitude",
     "amplitude-interactions": "heatgrid.sources.adapters.amplitude:AmplitudeInteractions",
+    "clarity": "heatgrid.sources.adapters.clarity:Clarity",
     "segment": "heatgrid.sources.adapters.segment:Segment",
     "rudderstack": "heatgrid.sources.adapters.segment:RudderStack",
 }
@@ -32,7 +33,6 @@ OWN = {
 UNREAD = {
     "matomo": "heatmap tables: no adapter; a join of two of them is read as it comes (docs/other_formats.md)",
     "openreplay": "events: no adapter; JSON lines by --map, percents of a page are not read (docs/other_formats.md)",
-    "clarity": "its export holds aggregates only, and no event; record with rrweb beside it",
     "hotjar": "its export holds aggregates and pictures only, and no event; record with rrweb beside it",
     "crazyegg": "its export holds aggregates and pictures only, and no event; record with rrweb beside it",
 }
