@@ -150,7 +150,7 @@ def _rows(key: tuple[Any, ...], payloads: list[dict[str, Any]]) -> Iterator[dict
             box = _box([x, y, *map(_number, (about[3], about[4], about[13], about[14]))])
             touch = at - touched <= _TAPPED_MS
             yield row | box | {
-                "kind": "click", "x": x, "y": y, "feature": _feature(*about[15:18], about[8], about[12]),
+                "kind": "click", "x": x, "y": y, "feature": _feature(about[15], about[17], about[8], about[12]),
                 "pointer": "touch" if touch else "mouse",
             }  # fmt: skip
         elif kind in _POINTERS:
@@ -209,7 +209,7 @@ def _box(told: list[float | None]) -> dict[str, float]:
     return {"box_x": float(left), "box_y": float(top), "box_w": width, "box_h": height}
 
 
-def _feature(tag: Any, _classes: Any, given: Any, text: Any, whole: Any) -> str | None:
+def _feature(tag: Any, given: Any, text: Any, whole: Any) -> str | None:
     from heatgrid.sources.adapters.dom import name_of, shown
 
     if not isinstance(tag, str) or not tag:
