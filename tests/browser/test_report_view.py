@@ -25,13 +25,14 @@ def rows() -> pa.Table:
     out: list[dict[str, Any]] = []
     for s in range(80):
         at = START + s % 2 * WEEK + s * 3_600_000
+        x, y = (900.0, 1500.0) if s % 5 == 4 else (400.0 + s % 3, 300.0)
         link = HOSTILE[s] if s < len(HOSTILE) else f"https://r.example/s{s}?a=1&b=<i>".replace("<i>", "2")
         common = {
             "session": f"s{s}", "page": "/shop", "viewport_w": 1200 + 400 * (s % 4 == 0), "device": "ab"[s % 2],
             "replay_url": link,
         }  # fmt: skip
         events: list[tuple[int, str, float | None, float | None, bool]] = [
-            (0, "pageview", None, None, False), (1000, "click", 400.0 + s % 3, 300.0, False),
+            (0, "pageview", None, None, False), (1000, "click", x, y, False),
             (2000, "click", 40.0, 20.0, True), (3000, "move", 800.0, 500.0, False), (4000, "input", None, None, False),
         ]  # fmt: skip
         out += [{**common, "time": at + ms, "kind": k, "x": x, "y": y, "fixed": f} for ms, k, x, y, f in events]
@@ -89,8 +90,14 @@ def cell_of(page: Any, x: float, y: float) -> None:
 def test_a_hotspot_leads_to_its_recordings(page: Any, heat: hg.Heat) -> None:
     pick(page, "clicks", "1024-1440")
     rows = [row for row in heat.links.to_pylist() if row["bucket"] == "1024-1440" and not row["fixed"]]
-    there = [row["replay_url"] for row in rows if row["x0"] <= 400 < row["x1"] and row["y0"] <= 300 < row["y1"]]
-    assert len(there) == 4
+    places = [
+        [row["replay_url"] for row in rows if row["x0"] <= x < row["x1"] and row["y0"] <= y < row["y1"]]
+        for x, y in ((400, 300), (900, 1500))
+    ]
+    there, other = places
+    assert (len(there), len(other)) == (4, 4)
+    cell_of(page, 900, 1500)
+    assert page.evaluate("recordings(cursor)") == other
     cell_of(page, 400, 300)
     assert "4 of its recordings: click or Enter" in page.text_content("#map-cell")
     assert page.locator("#map-links").is_hidden()

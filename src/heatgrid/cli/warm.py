@@ -58,9 +58,13 @@ def _maps(folder: Path) -> None:
 
 
 def _counts(folder: Path) -> None:
+    from heatgrid.api import read, run
+
     options: dict[str, Any] = {"by": ("device",), "moves_sessions": True, "distinct": ("users",)}
     _run(folder, maps=("clicks", "moves"), **options)
     _run(folder, maps=("clicks", "moves"), order="any", **options)
+    # a column of links of its own: what is no address is looked at as well
+    run(read(folder / "events.parquet", map={"replay_url": "page"}), maps=("clicks", "dwell"), tables=())
 
 
 def _journeys(folder: Path) -> None:
