@@ -136,7 +136,7 @@ def test_how_many_may_be_open():
     for most, plan in ((1000, "usual"), (4, "light"), (4, "usual"), (1, "light")):
         made = hg.Plan(**FULL[plan])
         memory, workers = lanes.Memory(None, None), lanes.Workers()
-        run = lanes._Run(events, made, 1, None, most, 1 << 17, memory, None, None, workers, None)
+        run = lanes._Run(events, made, 1, None, most, 1 << 17, memory, None, None, workers, None, None)
         run.max_open = most
         with lanes.closing(run._blocks(encoder := run._encoder())) as blocks:
             first = next(blocks)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -143,8 +144,9 @@ def test_bots_that_were_met_before_a_stop_are_taken_out_after_it(table, tmp_path
         monkeypatch.setitem(streams.blocks.__kwdefaults__, "size", 1 << 16)
     paths = files(table, tmp_path / "in", kind)
     events = hg.read(paths)
-    want = run_plan(events, PLAIN, order=how.get("order", "auto"))
-    got, again, stopped = in_pieces(paths, PLAIN, tmp_path / "keep", stops, monkeypatch, **how)
+    plan = replace(PLAIN, links=False)  # a sample of links is no sum: they would be left out by reading again
+    want = run_plan(events, plan, order=how.get("order", "auto"))
+    got, again, stopped = in_pieces(paths, plan, tmp_path / "keep", stops, monkeypatch, **how)
     assert stopped == len(stops)
     assert any("and left out (--keep-bots)" in note for note in got.notes)
     assert to_bytes(got.state) == to_bytes(want.state)
